@@ -1,0 +1,354 @@
+"""The contract between the agent and whatever can be seen.
+
+    @evidence("iam:GetAccountPasswordPolicy")
+    def password_policy(account: Account) -> Iterator[PasswordPolicy]: ...
+
+A source is a package that holds `SOURCE` and evidence types. An evidence type is a decorated function:
+
+- its module path is its id: `collectors/aws/iam.py::password_policy` is `aws_iam_password_policy`;
+- its parameter's class says what it runs against, and so how it fans out;
+- the type that it yields is its record, its docstring is its documentation;
+- the decorator names the least permissions that it needs.
+
+It looks and tells. It does not judge, retry, log, sleep, or know the API. What it cannot see it raises
+as a `collectors.errors.CollectionError`, or yields as a `Gap` where one resource of many failed.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import json
+import threading
+import types
+import typing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from collectors.errors import CollectionError, Gap, GapKind, Invalid, NotFound
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Record(BaseModel):
+    """One observed thing. Fields are facts, each described; a required field has no default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Settings(BaseModel):
+    """A source's own keys of a `[collectors.<name>]` table. Unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Period:
+    """The half-open time from `since` to `until`, both aware, that a population in time is read for."""
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a collector shares: its name, a pool for parallel reads, and the wish to stop.
+
+    `started` is the instant, aware, that ages are counted from.
+    `pool` is None where reads must be sequential and lazy, as when access is only probed.
+    `cancelled` is set when the agent wants to stop; long waits watch it.
+    `waiting` is told when a source makes the run wait: the reason, and the seconds.
+    """
+
+    collector: str
+    started: datetime
+    pool: Executor | None
+    workers: int
+    cancelled: threading.Event
+    waiting: Callable[[str, float], None] = lambda _reason, _seconds: None
+
+
+class Cancelled(Exception):
+    """The run was asked to stop; what was being read is not a snapshot."""
+
+
+# ── How a record was obtained ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Use:
+    """How one operation was used for one snapshot: answers fetched, and answers taken from the run's memory."""
+
+    permission: str | None = None
+    calls: int = 0
+    reused: int = 0
+    parameters: set[str] = field(default_factory=set)
+
+
+class Journal:
+    """The operations that one snapshot rests on. Safe over threads."""
+
+    def __init__(self) -> None:
+        self.uses: dict[str, Use] = {}
+        self._lock = threading.Lock()
+
+    def note(self, operation: str, parameters: str, *, permission: str | None, reused: bool) -> None:
+        with self._lock:
+            use = self.uses.setdefault(operation, Use(permission))
+            use.parameters.add(parameters)
+            if reused:
+                use.reused += 1
+            else:
+                use.calls += 1
+
+
+_journal: contextvars.ContextVar[Journal | None] = contextvars.ContextVar("journal", default=None)
+
+
+@contextmanager
+def journaling(journal: Journal) -> Iterator[Journal]:
+    """Notes every read made in this context, in pool threads too where `Target.each` started them."""
+    token = _journal.set(journal)
+    try:
+        yield journal
+    finally:
+        _journal.reset(token)
+
+
+def note(
+    operation: str, parameters: Mapping[str, object], *, permission: str | None = None, reused: bool = False
+) -> None:
+    """Writes one use of an operation into the journal of the snapshot being read, if there is one.
+
+    `permission` is the grant that the operation needs, in the words that evidence types declare theirs in.
+    """
+    journal = _journal.get()
+    if journal is not None:
+        journal.note(operation, _canonical(parameters), permission=permission, reused=reused)
+
+
+def _canonical(parameters: Mapping[str, object]) -> str:
+    return json.dumps(parameters, sort_keys=True, separators=(",", ":"), default=str)
+
+
+class Reads:
+    """A read-through memory of one run: the same operation with the same parameters is called once.
+
+    Threads that ask for the same thing at the same time wait for the one call. A failure is remembered
+    like an answer, so that a denied read is not tried again by each evidence type that wants it.
+    """
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[str, str], Future[Any]] = {}
+        self._lock = threading.Lock()
+
+    def read(
+        self, operation: str, parameters: Mapping[str, object], call: Callable[[], T], *, permission: str | None = None
+    ) -> T:
+        """The remembered answer of `operation` with `parameters`, or what `call` returns or raises now."""
+        key = (operation, _canonical(parameters))
+        with self._lock:
+            answer = self._answers.get(key)
+            first = answer is None
+            if answer is None:
+                answer = self._answers[key] = Future()
+        note(operation, parameters, permission=permission, reused=not first)
+        if first:
+            try:
+                answer.set_result(call())
+            except BaseException as error:
+                answer.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+        result: T = answer.result()
+        return result
+
+    def clear(self) -> None:
+        with self._lock:
+            self._answers.clear()
+
+
+# ── Where it is read ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Target:
+    """One place read: an account, a tenant, an organization, a file. Subclasses add the reads of their source.
+
+    `id` is stable and unique within its collector. `description` goes into each payload as `target`.
+    `controls` names the controls that the place itself speaks for; None leaves that to the mapping.
+    `revision` changes when the place's content does; a revision that was delivered is not read again.
+    """
+
+    id: str
+    description: Mapping[str, Any]
+    controls: tuple[str, ...] | None = None
+    revision: str | None = None
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.reads = Reads()
+
+    def identity(self) -> str:
+        """Whose eyes these are: an ARN, a login, a client id; never a secret. Raises CollectionError."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Lets go of clients and remembered answers."""
+        self.reads.clear()
+
+    def each(
+        self, items: Iterable[T], look: Callable[[T], R | None], *, resource: Callable[[T], str]
+    ) -> Iterator[R | Gap]:
+        """`look` at every item in parallel, in order, few at a time: what it returns, or the gap it left.
+
+        An item that went away meanwhile (NotFound) or that `look` answers with None is passed over. Memory
+        holds a bounded number of items, however many there are.
+        """
+        outcomes: Iterator[R | Gap | None]
+        if self.run.pool is None:
+            outcomes = (_look(look, item, resource) for item in items)
+        else:
+            outcomes = _ahead(self.run.pool, 2 * self.run.workers, look, items, resource)
+        for outcome in outcomes:
+            if self.run.cancelled.is_set():
+                raise Cancelled
+            if outcome is not None:
+                yield outcome
+
+
+def _look(look: Callable[[T], R | None], item: T, resource: Callable[[T], str]) -> R | Gap | None:
+    try:
+        return look(item)
+    except NotFound:
+        return None
+    except CollectionError as error:
+        return error.gap(resource(item))
+    except ValidationError as error:
+        return Invalid(explain(error)).gap(resource(item))
+
+
+def _ahead(
+    pool: Executor, window: int, look: Callable[[T], R | None], items: Iterable[T], resource: Callable[[T], str]
+) -> Iterator[R | Gap | None]:
+    pending: deque[Future[R | Gap | None]] = deque()
+    try:
+        for item in items:
+            context = contextvars.copy_context()
+            pending.append(pool.submit(context.run, _look, look, item, resource))
+            if len(pending) >= window:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def explain(error: ValidationError) -> str:
+    """A source's malformed answer in one line: which fields, and why; never their values."""
+    faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False))
+    return f"the answer does not fit {error.title}: " + "; ".join(faults)
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """A place that could not be entered: each evidence type that would run there gets this gap."""
+
+    kind: type[Target]
+    id: str
+    description: Mapping[str, Any]
+    cause: Exception
+
+
+@dataclass(frozen=True)
+class Source:
+    """A provider: its settings, how to enter its places, and how its least privilege is written down.
+
+    `connect` yields targets lazily; it raises CollectionError where nothing at all can be read.
+    `grants` turns evidence types into what an administrator pastes: an IAM policy, a list of scopes.
+    """
+
+    settings: type[Settings]
+    connect: Callable[[Any, Run], Iterator[Target | Unreachable]]
+    grants: Callable[[Sequence[EvidenceType[Any]]], Mapping[str, Any]]
+
+
+# ── What is read ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, eq=False)
+class EvidenceType(Generic[R]):
+    """One decorated function and all that follows from it."""
+
+    observe: Callable[..., Iterator[R | Gap]]
+    permissions: tuple[str, ...]
+    version: int
+    window: timedelta | None
+    retention: timedelta | None
+
+    @cached_property
+    def id(self) -> str:
+        package, module = self.observe.__module__.split(".")[-2:]
+        return f"{package}_{module}_{self.observe.__name__}"
+
+    @cached_property
+    def source(self) -> str:
+        return self.observe.__module__.split(".")[-2]
+
+    @cached_property
+    def documentation(self) -> str:
+        return inspect.getdoc(self.observe) or ""
+
+    @cached_property
+    def target(self) -> type[Target]:
+        """The class of the first parameter: what the function runs against."""
+        first = next(iter(inspect.signature(self.observe).parameters))
+        target: type[Target] = self._hints[first]
+        return target
+
+    @cached_property
+    def record(self) -> type[Record]:
+        """The class that the function yields, beside gaps."""
+        (yielded,) = get_args(self._hints["return"])
+        union = typing.get_origin(yielded) in (typing.Union, types.UnionType)
+        (record,) = [kind for kind in (get_args(yielded) if union else (yielded,)) if kind is not Gap]
+        return typing.cast("type[Record]", record)
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return get_type_hints(self.observe)
+
+    def __call__(self, target: Target, period: Period | None = None) -> Iterator[R | Gap]:
+        return self.observe(target) if self.window is None else self.observe(target, period)
+
+
+def evidence(
+    *permissions: str, version: int = 1, window: timedelta | None = None, retention: timedelta | None = None
+) -> Callable[[Callable[..., Iterator[R]]], EvidenceType[Any]]:
+    """Makes a function an evidence type.
+
+    `permissions` are the least grants that its calls need, in the source's own words. `version` counts changes
+    of the record's shape. With `window` the function takes a second argument, the Period since its last success:
+    the window is how far back the first run looks, `retention` how long the source keeps what it would find.
+    """
+
+    def decorate(observe: Callable[..., Iterator[R]]) -> EvidenceType[Any]:
+        made: EvidenceType[Any] = EvidenceType(observe, permissions, version, window, retention)
+        return made
+
+    return decorate
+
+
+__all__ = [
+    "Cancelled", "EvidenceType", "Gap", "GapKind", "Journal", "Period", "Reads", "Record", "Run", "Settings",
+    "Source", "Target", "Unreachable", "Use", "evidence", "explain", "journaling", "note",
+]  # fmt: skip
