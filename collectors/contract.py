@@ -241,11 +241,16 @@ def _ahead(
 ) -> Iterator[R | Gap | None]:
     pending: deque[Future[R | Gap | None]] = deque()
     try:
-        for item in items:
-            context = contextvars.copy_context()
-            pending.append(pool.submit(context.run, _look, look, item, resource))
-            if len(pending) >= window:
+        try:
+            for item in items:
+                context = contextvars.copy_context()
+                pending.append(pool.submit(context.run, _look, look, item, resource))
+                if len(pending) >= window:
+                    yield pending.popleft().result()
+        except CollectionError:  # the listing broke half-way: what was looked at before is told first
+            while pending:
                 yield pending.popleft().result()
+            raise
         while pending:
             yield pending.popleft().result()
     finally:
@@ -266,7 +271,7 @@ class Unreachable:
     kind: type[Target]
     id: str
     description: Mapping[str, Any]
-    cause: Exception
+    cause: CollectionError
 
 
 @dataclass(frozen=True)

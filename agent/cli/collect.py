@@ -1,0 +1,246 @@
+"""`collect`, `deliver` and `run`: the work itself."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.cli.options import ConfigPath, Json, Verbose, start
+from agent.exit import Exit
+
+if TYPE_CHECKING:
+    from agent.config import Collector, Loaded
+    from agent.controls import ControlMap
+    from agent.report import Progress, Report
+    from collectors.contract import EvidenceType
+
+_PATIENCE = 30.0
+
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="Collectors; all enabled ones without it.")
+]
+Types = Annotated[
+    list[str] | None, typer.Option("--type", "-t", metavar="TYPE", help="Only these evidence types, by id or pattern.")
+]
+Wait = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0, help="Give up delivering once nothing was accepted for so long.")
+]
+
+
+def run(config: ConfigPath = None, *, verbose: Verbose = False) -> None:
+    """Runs the agent as a service: collects on schedule, delivers all the time.
+
+    SIGTERM ends it in order, SIGHUP reads the configuration and the token again.
+    """
+    loaded = start(config, verbose=verbose)
+    from agent import daemon
+
+    daemon.run(loaded)
+
+
+def collect(
+    names: Names = None,
+    config: ConfigPath = None,
+    *,
+    type_: Types = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print payloads as JSON Lines; touch neither the outbox nor the API.")
+    ] = False,
+    no_deliver: Annotated[bool, typer.Option("--no-deliver", help="Queue only; something else delivers.")] = False,
+    wait: Wait = _PATIENCE,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Collects now, and waits until the evidence is delivered.
+
+    Exit codes: 0 all well, 3 collected with gaps, 75 not everything was delivered (it is safe in the outbox), 77 the
+    API refuses the token, 78 the configuration cannot be used.
+    """
+    loaded = start(config, verbose=verbose, quiet=True)
+    collectors = _chosen(loaded, names or [])
+    types = {collector.name: _narrowed(collector, type_ or []) for collector in collectors}
+    if type_ and not any(types.values()):
+        raise typer.BadParameter(f"none of the chosen collectors has an evidence type {', '.join(type_)}")
+    if dry_run:
+        raise typer.Exit(_dry_run(loaded, collectors, types))
+    raise typer.Exit(_collect(loaded, collectors, types, deliver_too=not no_deliver, wait=wait, as_json=json))
+
+
+def deliver(config: ConfigPath = None, *, wait: Wait = _PATIENCE, json: Json = False, verbose: Verbose = False) -> None:
+    """Sends what the outbox owes, then stops.
+
+    Exit codes: 0 nothing is owed any more, 75 something still is, 77 the API refuses the token.
+    """
+    from agent.cli.deliver import delivered
+    from agent.cli.output import print_json, say
+    from agent.store import Store
+
+    loaded = start(config, verbose=verbose, quiet=True)
+    with Store(loaded.config.state_dir) as store:
+        delivery = delivered(loaded, store, patience=wait)
+    if json:
+        print_json(asdict(delivery))
+    else:
+        say(delivery.sentence)
+    raise typer.Exit(delivery.exit)
+
+
+def _chosen(loaded: "Loaded", names: Sequence[str]) -> list["Collector"]:
+    from agent.config import nearest
+
+    for name in names:
+        if name not in loaded.collectors:
+            known = list(loaded.collectors)
+            hint = nearest(name, known) or (f"; there are {', '.join(known)}" if known else "; there is none at all")
+            raise typer.BadParameter(f"no collector is called {name}{hint}")
+    chosen = [loaded.collectors[name] for name in names] if names else loaded.enabled
+    if not chosen:
+        from agent.config import ConfigurationInvalid
+
+        raise ConfigurationInvalid(["no collector is configured: add a [collectors.<name>] table"], path=loaded.path)
+    return chosen
+
+
+def _narrowed(collector: "Collector", patterns: Sequence[str]) -> list["EvidenceType[Any]"]:
+    return [
+        kind for kind in collector.types if not patterns or any(fnmatchcase(kind.id, pattern) for pattern in patterns)
+    ]
+
+
+@contextmanager
+def _cancellable() -> Iterator[threading.Event]:
+    """Set by the first SIGINT or SIGTERM; the second one ends the process at once."""
+    cancelled = threading.Event()
+
+    def cancel(number: int, _frame: FrameType | None) -> None:
+        cancelled.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, cancel) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield cancelled
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _dry_run(loaded: "Loaded", collectors: Sequence["Collector"], types: dict[str, list[Any]]) -> Exit:
+    from agent.collect import Collection
+    from agent.controls import ControlMap
+    from agent.keep import Printer
+
+    delivery = loaded.config.delivery
+    reports = []
+    with _cancellable() as cancelled, _watched() as progress:
+        for collector in collectors:
+            shape = collector.common.payload_shape or delivery.payload_shape
+            printer = Printer(sys.stdout.buffer.write, shape=shape, limit=delivery.max_payload_bytes)
+            nothing = ControlMap({}, None)
+            collection = Collection(
+                collector,
+                types[collector.name],
+                nothing,
+                printer,
+                cancelled=cancelled,
+                progress=progress,
+                unmapped=True,
+            )
+            reports.append(collection.run())
+    sys.stdout.flush()
+    return _exit(reports)
+
+
+def _collect(
+    loaded: "Loaded",
+    collectors: Sequence["Collector"],
+    types: dict[str, list[Any]],
+    *,
+    deliver_too: bool,
+    wait: float,
+    as_json: bool,
+) -> Exit:
+    from agent import connect
+    from agent.cli.deliver import Delivery, delivered
+    from agent.cli.output import print_json
+    from agent.cli.summary import print_summary, summary
+    from agent.store import Store
+    from collectors.contract import Cancelled
+
+    with Store(loaded.config.state_dir) as store:
+        controls, api_error = connect.control_map(loaded, connect.token(loaded))
+        try:
+            reports = _run_each(loaded, store, collectors, types, controls)
+        except Cancelled:
+            raise typer.Exit(_stopped()) from None
+        items = [item for report in reports for item in report.items]
+        delivery = delivered(loaded, store, items, patience=wait) if deliver_too else Delivery.none()
+        if as_json:
+            print_json(summary(store, reports, delivery))
+        else:
+            print_summary(store, reports, delivery, controls, api_error)
+    return _exit(reports, delivery.exit, unmapped_error=api_error if controls.discovery is None else None)
+
+
+def _run_each(
+    loaded: "Loaded",
+    store: Any,
+    collectors: Sequence["Collector"],
+    types: dict[str, list[Any]],
+    controls: "ControlMap",
+) -> list["Report"]:
+    from agent.run import run_collector
+
+    with _cancellable() as cancelled, _watched() as progress:
+        return [
+            run_collector(
+                loaded,
+                store,
+                collector,
+                controls,
+                cancelled=cancelled,
+                types=types[collector.name],
+                progress=progress,
+            )
+            for collector in collectors
+        ]
+
+
+@contextmanager
+def _watched() -> Iterator["Progress"]:
+    """A live display on a terminal; nobody elsewhere."""
+    from agent.report import Unwatched
+
+    if not sys.stderr.isatty():
+        yield Unwatched()
+        return
+    from agent.cli.progress import Display
+
+    with Display() as display:
+        yield display
+
+
+def _stopped() -> int:
+    from agent.cli.output import warn
+
+    warn("stopped; what was being read is not kept, what was queued is safe in the outbox")
+    return 128 + signal.SIGINT
+
+
+def _exit(reports: Sequence["Report"], delivery: Exit = Exit.WELL, *, unmapped_error: Exception | None = None) -> Exit:
+    from agent.errors import Forbidden, TokenUnusable, Unauthorized
+
+    if delivery is not Exit.WELL:
+        return delivery
+    if unmapped_error is not None and any(report.unmapped for report in reports):
+        refused = isinstance(unmapped_error, TokenUnusable | Unauthorized | Forbidden)
+        return Exit.REFUSED if refused else Exit.UNDELIVERED
+    if any(report.failed for report in reports):
+        return Exit.FAILURE
+    return Exit.GAPS if any(report.gaps for report in reports) else Exit.WELL

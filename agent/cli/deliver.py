@@ -1,0 +1,117 @@
+"""Delivering once, from a command: by this process, or by the agent that is at it already."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from agent import connect
+from agent.config import Loaded
+from agent.deliver import Outcome
+from agent.exit import Exit
+from agent.lock import Locked, lock
+from agent.outbox import Outbox, UnknownItem
+from agent.store import Store
+
+_LOOK = 0.2  # seconds between looks at what another process delivers
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a delivery came to: `accepted` now, still `owed`, and `rejected` in all."""
+
+    outcome: Outcome
+    accepted: int
+    owed: int
+    rejected: int
+    exit: Exit
+    sentence: str
+
+    @classmethod
+    def none(cls) -> Self:
+        return cls("delivered", 0, 0, 0, Exit.WELL, "Nothing was delivered, as wished: `chequr-agent deliver` does it.")
+
+
+def delivered(loaded: Loaded, store: Store, items: Sequence[int] | None = None, *, patience: float) -> Delivery:
+    """Delivers all that is owed; or, where another process is at it, waits until it has delivered `items`."""
+    before = _accepted(store)
+    try:
+        with lock(store.directory, "deliver"):
+            outcome = asyncio.run(_drain(loaded, store, patience)) if Outbox(store).owed() else "delivered"
+    except Locked:
+        outcome = _wait(store, items, patience)
+    return _told(store, outcome, _accepted(store) - before, items)
+
+
+async def _drain(loaded: Loaded, store: Store, patience: float) -> Outcome:
+    deliverer, client = connect.deliverer(loaded, store, connect.token(loaded))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, deliverer.stop)
+    async with client:
+        return await deliverer.drain(patience=patience)
+
+
+def _wait(store: Store, items: Sequence[int] | None, patience: float) -> Outcome:
+    outbox = Outbox(store)
+    owed, since = _owed(outbox, items), time.monotonic()
+    while owed and time.monotonic() - since <= patience:
+        time.sleep(_LOOK)
+        left = _owed(outbox, items)
+        if left < owed:
+            owed, since = left, time.monotonic()
+    if not owed:
+        return "delivered"
+    return "held" if outbox.hold() else "unfinished"
+
+
+def _owed(outbox: Outbox, items: Sequence[int] | None) -> int:
+    return outbox.owed() if items is None else sum(_is_owed(outbox, item) for item in items)
+
+
+def _is_owed(outbox: Outbox, item_id: int) -> bool:
+    try:
+        return outbox.item(item_id).state in ("pending", "in_flight", "deferred")
+    except UnknownItem:  # it is in the ledger
+        return False
+
+
+def _accepted(store: Store) -> int:
+    from agent.ledger import Ledger
+
+    return Ledger(store).count()
+
+
+def _told(store: Store, outcome: Outcome, accepted: int, items: Sequence[int] | None) -> Delivery:
+    outbox = Outbox(store)
+    counts = outbox.counts()
+    owed = _owed(outbox, items)
+    rejected = counts["rejected"].items if "rejected" in counts else 0
+    ours_rejected = rejected if items is None else sum(_is_rejected(outbox, item) for item in items)
+    code = Exit.REFUSED if outcome == "held" else Exit.UNDELIVERED if owed or ours_rejected else Exit.WELL
+    return Delivery(outcome, accepted, owed, rejected, code, _sentence(outbox, outcome, accepted, owed, rejected))
+
+
+def _is_rejected(outbox: Outbox, item_id: int) -> bool:
+    try:
+        return outbox.item(item_id).state == "rejected"
+    except UnknownItem:
+        return False
+
+
+def _sentence(outbox: Outbox, outcome: Outcome, accepted: int, owed: int, rejected: int) -> str:
+    from agent.cli.output import count
+
+    told = [f"{count(accepted, 'item')} accepted."]
+    hold = outbox.hold()
+    if outcome == "held" and hold:
+        told.append(f"{count(owed, 'item')} held: {hold.reason}. Renew the token, then run `chequr-agent deliver`.")
+    elif owed:
+        why = next((item.reason for item in outbox.items(["deferred"], limit=1)), None)
+        told.append(f"{count(owed, 'item')} still owed and safe in the outbox{f': {why}' if why else ''}.")
+        told.append("Run `chequr-agent deliver` again, or leave it to `chequr-agent run`.")
+    if rejected:
+        told.append(f"{count(rejected, 'item')} rejected: `chequr-agent outbox list --state rejected` says why.")
+    return " ".join(told)

@@ -1,0 +1,176 @@
+"""`outbox`: what is owed, one item at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.cli.options import ConfigPath, Json, start
+
+if TYPE_CHECKING:
+    from agent.items import Item
+    from agent.store import Store
+
+app = typer.Typer(help="What is owed to the API, and what it refused.", no_args_is_help=True)
+
+ItemId = Annotated[int, typer.Argument(metavar="ID", help="The item's number.")]
+_SHOWN = 50
+
+
+@app.command("list")
+def list_(
+    config: ConfigPath = None,
+    *,
+    state: Annotated[
+        str | None, typer.Option(help="Only pending, in_flight, deferred, rejected or discarded items.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = _SHOWN,
+    json: Json = False,
+) -> None:
+    """Lists items, oldest first."""
+    from agent.cli.output import print_line, say, table, when
+    from agent.outbox import Outbox
+
+    with _store(config) as store:
+        items = list(Outbox(store).items([_state(state)] if state else [], limit=limit))
+    if json:
+        for item in items:
+            print_line(asdict(item))
+        return
+    if not items:
+        say("No such items." if state else "The outbox is empty: nothing is owed.")
+        return
+    headings = ("id", "state", "evidence type", "control", "part", "queued", "tries", "last answer")
+    rows = (
+        (
+            item.id, item.state, item.evidence_type, item.control_id, f"{item.part}/{item.parts}", when(item.queued_at),
+            item.attempts, item.reason,
+        )
+        for item in items
+    )  # fmt: skip
+    table(headings, rows, right=("id", "tries"))
+
+
+@app.command()
+def show(item_id: ItemId, config: ConfigPath = None, *, json: Json = False) -> None:
+    """Shows one item: its state, the API's last answer, its receipt, and its body while it has one."""
+    from agent.cli.output import print_json
+    from agent.ledger import Ledger
+    from agent.outbox import Outbox
+
+    with _store(config) as store:
+        receipts = Ledger(store).receipts(item_id)
+        if receipts:
+            facts: dict[str, Any] = {"state": "accepted", **asdict(receipts[0])}
+        else:
+            facts = _facts(Outbox(store), item_id)
+    if json:
+        print_json(facts)
+    else:
+        _print(facts)
+
+
+@app.command()
+def retry(
+    item_ids: Annotated[
+        list[int] | None, typer.Argument(metavar="[ID]...", help="All rejected items without it.")
+    ] = None,
+    config: ConfigPath = None,
+) -> None:
+    """Makes rejected or deferred items due now, with the same body and Idempotency-Key."""
+    import time
+
+    from agent.cli.output import count, say
+    from agent.outbox import Outbox
+
+    with _store(config) as store:
+        outbox = Outbox(store)
+        chosen = [outbox.item(item_id).id for item_id in item_ids] if item_ids else _ids(outbox.items(["rejected"]))
+        retried = outbox.retry(chosen, now=time.time())
+    say(f"{count(retried, 'item')} due now. `chequr-agent deliver` sends at once; a running agent does it by itself.")
+
+
+@app.command()
+def discard(
+    item_id: ItemId,
+    config: ConfigPath = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Gives one item up for good. Its body is deleted; its row stays, and says that it was discarded."""
+    from agent.cli.output import say
+    from agent.outbox import Outbox
+
+    with _store(config) as store:
+        outbox = Outbox(store)
+        item = outbox.item(item_id)
+        if not yes:
+            what = f"{item.evidence_type} for {item.control_id}, part {item.part} of {item.parts}"
+            typer.confirm(f"Discard item {item_id}, {what}?", abort=True)
+        outbox.discard(item_id)
+    say(f"Item {item_id} is discarded.")
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; it is created 0700.")],
+    config: ConfigPath = None,
+) -> None:
+    """Writes the body of each item into a JSON file of its own."""
+    from agent.cli.output import count, say
+    from agent.outbox import Outbox
+
+    with _store(config) as store:
+        try:
+            written = Outbox(store).export(directory)
+        except OSError as error:
+            raise typer.BadParameter(f"{directory} cannot be written to: {error.strerror}") from error
+    say(f"{count(written, 'body')} written to {directory}.")
+
+
+@contextmanager
+def _store(config: Path | None) -> "Iterator[Store]":
+    from agent.store import Store
+
+    loaded = start(config, quiet=True)
+    with Store(loaded.config.state_dir) as store:
+        yield store
+
+
+def _state(state: str) -> Any:
+    from typing import get_args
+
+    from agent.config import nearest
+    from agent.items import State
+
+    states = get_args(State)
+    if state not in states:
+        raise typer.BadParameter(f"no state is called {state}{nearest(state, states)}; there are {', '.join(states)}")
+    return state
+
+
+def _ids(items: "Iterator[Item]") -> list[int]:
+    return [item.id for item in items]
+
+
+def _facts(outbox: Any, item_id: int) -> dict[str, Any]:
+    import json
+
+    item, body = outbox.item(item_id), outbox.body(item_id)
+    return {**asdict(item), "body": json.loads(body) if body else None}
+
+
+def _print(facts: dict[str, Any]) -> None:
+    from agent.cli.output import print_json, say, when
+
+    body = facts.pop("body", None)
+    for name, value in facts.items():
+        moment = name.endswith("_at") or name == "due"
+        if value is not None:
+            say(f"{name:>14}  {when(value) if moment and isinstance(value, float) else value}")
+    if body is not None:
+        say(f"{'body':>14}")
+        print_json(body)

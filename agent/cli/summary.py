@@ -1,0 +1,118 @@
+"""What a collection came to, as a table for people and as JSON for programs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from agent.cli.deliver import Delivery
+from agent.cli.output import count, say, table
+from agent.controls import ControlMap
+from agent.errors import ChequrError
+from agent.ledger import Ledger
+from agent.report import Observed, Report
+from agent.store import Store
+
+_GAPS_SHOWN = 10
+
+
+def summary(store: Store, reports: Sequence[Report], delivery: Delivery) -> dict[str, Any]:
+    """Everything that a program may want to know."""
+    ledger = Ledger(store)
+    return {
+        "collectors": [
+            {
+                "collector": report.collector,
+                "started_at": report.started.isoformat(),
+                "records": report.records,
+                "gaps": report.gaps,
+                "unmapped": report.unmapped,
+                "observed": [_told(observed, ledger) for observed in report.observed],
+            }
+            for report in reports
+        ],
+        "delivery": asdict(delivery),
+    }
+
+
+def _told(observed: Observed, ledger: Ledger) -> dict[str, Any]:
+    told = {name: value for name, value in asdict(observed).items() if name != "told"}
+    return {
+        **told,
+        "first_gaps": [gap.model_dump() for gap in observed.told],
+        "receipts": _receipts(observed, ledger),
+    }
+
+
+def _receipts(observed: Observed, ledger: Ledger) -> list[str]:
+    if observed.snapshot_id is None:
+        return []
+    return [receipt.evidence_id for receipt in reversed(ledger.receipts(snapshot_id=observed.snapshot_id))]
+
+
+def print_summary(
+    store: Store,
+    reports: Sequence[Report],
+    delivery: Delivery,
+    controls: ControlMap,
+    api_error: ChequrError | None,
+) -> None:
+    """The table, then the gaps, then what to do next."""
+    ledger = Ledger(store)
+    rows = [_row(observed, ledger) for report in reports for observed in report.observed if _is_news(observed)]
+    if rows:
+        headings = ("evidence type", "target", "records", "gaps", "parts", "controls", "receipts")
+        table(headings, rows, right=("records", "gaps", "parts"))
+    unchanged = sum(observed.state == "unchanged" for report in reports for observed in report.observed)
+    if unchanged:
+        say(f"{count(unchanged, 'file')} unchanged since delivered: not sent again.")
+    _print_gaps(reports)
+    _print_unmapped(reports, controls, api_error)
+    say(delivery.sentence)
+
+
+def _is_news(observed: Observed) -> bool:
+    return observed.state != "unchanged" or observed.gaps > 0
+
+
+def _row(observed: Observed, ledger: Ledger) -> tuple[object, ...]:
+    receipts = _receipts(observed, ledger)
+    shown = receipts[0] + (f" and {len(receipts) - 1} more" if len(receipts) > 1 else "") if receipts else "-"
+    controls = ", ".join(observed.controls) or "-"
+    return (
+        observed.evidence_type,
+        observed.target,
+        f"{observed.records:,}",
+        observed.gaps or "",
+        observed.parts or "",
+        controls,
+        shown,
+    )
+
+
+def _print_gaps(reports: Iterable[Report]) -> None:
+    gaps = [(observed, gap) for report in reports for observed in report.observed for gap in observed.told]
+    if not gaps:
+        return
+    total = sum(report.gaps for report in reports)
+    say(f"{count(total, 'gap')}, delivered as such:")
+    for observed, gap in gaps[:_GAPS_SHOWN]:
+        say(f"  {observed.evidence_type} {gap.resource or observed.target}: {gap.kind}: {gap.message}")
+        say(f"    {gap.remedy}")
+    if total > _GAPS_SHOWN:
+        say(f"  and {total - _GAPS_SHOWN:,} more; `chequr-agent outbox show` and the payloads have them all.")
+    say()
+
+
+def _print_unmapped(reports: Iterable[Report], controls: ControlMap, api_error: ChequrError | None) -> None:
+    unmapped = sorted({type_id for report in reports for type_id in report.unmapped})
+    if api_error:
+        say(f"The controls could not be read from the API: {api_error}")
+    if not unmapped:
+        return
+    if controls.discovery is None and api_error:
+        say("They were never read before, so it is not known where evidence belongs. Nothing without a control in")
+        say("[controls.map] was collected.")
+    else:
+        say(f"Not collected, since no control asks for it: {', '.join(unmapped)}.")
+        say("Map them in [controls.map] to collect them all the same.")
+    say()

@@ -1,0 +1,211 @@
+"""One run of one collector: connect, observe each evidence type at each target, keep each snapshot.
+
+Evidence types are observed in parallel, few at a time; records stream from the source into a spool. What fails is a
+gap of the snapshot that it happened in, and never ends the others.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agent.config import Collector
+from agent.controls import ControlMap
+from agent.keep import Keeper
+from agent.observe import observing
+from agent.report import Observed, Progress, Report, Unwatched
+from collectors import registry
+from collectors.contract import Cancelled, EvidenceType, Run, Target, Unreachable
+from collectors.errors import CollectionError, Gap, Invalid
+
+log = structlog.get_logger()
+
+READERS = 16  # reads under way at once, for all of a run; more saturate one process without being faster
+_OBSERVERS = 4  # snapshots under way at once
+
+Job = Callable[[], Observed]
+
+
+class Collection:
+    """One run of one collector. Once `cancelled` is set, what is being read is not kept, and `run` raises Cancelled.
+
+    `types` are the evidence types to observe. Those without a control are left out, unless `unmapped` says otherwise.
+    """
+
+    def __init__(
+        self,
+        collector: Collector,
+        types: Sequence[EvidenceType[Any]],
+        controls: ControlMap,
+        keeper: Keeper,
+        *,
+        cancelled: threading.Event,
+        spool_dir: Path | None = None,
+        progress: Progress | None = None,
+        unmapped: bool = False,
+    ) -> None:
+        self._collector = collector
+        self._types = types
+        self._controls = controls
+        self._keeper = keeper
+        self._cancelled = cancelled
+        self._spool_dir = spool_dir
+        self._progress = progress or Unwatched()
+        self._unmapped = unmapped
+        self.report = Report(collector.name, datetime.now(UTC))
+
+    def run(self) -> Report:
+        """Raises Cancelled."""
+        name = self._collector.name
+        with ThreadPoolExecutor(READERS, f"{name}-read") as readers, ThreadPoolExecutor(_OBSERVERS, name) as observers:
+            run = Run(name, self.report.started, readers, READERS, self._cancelled, self._progress.waiting)
+            pending: deque[Future[Observed]] = deque()
+            try:
+                for job in self._jobs(run):
+                    pending.append(observers.submit(job))
+                    if len(pending) >= 2 * _OBSERVERS:
+                        self._add(pending.popleft().result())
+                while pending:
+                    self._add(pending.popleft().result())
+            finally:
+                for future in pending:
+                    future.cancel()
+        return self.report
+
+    def _add(self, observed: Observed) -> None:
+        self.report.observed.append(observed)
+        self._progress.finished(observed)
+
+    def _jobs(self, run: Run) -> Iterator[Job]:
+        try:
+            for target in registry.source(self._collector.source_name).connect(self._collector.settings, run):
+                yield from self._jobs_at(target)
+        except CollectionError as error:
+            everywhere = Unreachable(Target, self._collector.name, {"source": self._collector.source_name}, error)
+            yield from self._jobs_at(everywhere)
+
+    def _jobs_at(self, target: Target | Unreachable) -> Iterator[Job]:
+        if self._cancelled.is_set():
+            raise Cancelled
+        kinds = [kind for kind in self._types if _runs_at(kind, target) and self._is_wanted(kind, target)]
+        leave = _Leaving(target, len(kinds))
+        for kind in kinds:
+            yield partial(self._observe, kind, target, leave)
+
+    def _is_wanted(self, kind: EvidenceType[Any], target: Target | Unreachable) -> bool:
+        """Evidence that has nowhere to go is not collected; a place that speaks for controls itself says where."""
+        if self._unmapped or self._controls.controls_for(kind.id) or _own_controls(target) is not None:
+            return True
+        if kind.id not in self.report.unmapped:
+            self.report.unmapped.append(kind.id)
+        return False
+
+    def _observe(self, kind: EvidenceType[Any], target: Target | Unreachable, leave: "_Leaving") -> Observed:
+        try:
+            self._progress.started(kind.id, target.id)
+            observed = self._observed(kind, target)
+            _tell(self._collector.name, observed)
+            return observed
+        finally:
+            leave()
+
+    def _observed(self, kind: EvidenceType[Any], target: Target | Unreachable) -> Observed:
+        controls, strangers = self._controls_of(kind, target)
+        if strangers and not controls:
+            return Observed(kind.id, target.id, "unmapped", gaps=len(strangers), told=strangers)
+        before = self._keeper.checkpoint(kind.id, target.id)
+        if before and before.revision and before.revision == getattr(target, "revision", None):
+            return Observed(kind.id, target.id, "unchanged", controls=controls, gaps=len(strangers), told=strangers)
+        advanced = partial(self._progress.advanced, kind.id, target.id)
+        with observing(
+            self._collector, kind, target, before=before, spool_dir=self._spool_dir, advanced=advanced
+        ) as observation:
+            snapshot = observation.snapshot
+            kept = self._keeper.keep(snapshot, target.id, controls, observation.checkpoint)
+            return Observed(
+                kind.id,
+                target.id,
+                kept.state,
+                snapshot_id=snapshot.id,
+                controls=controls,
+                records=snapshot.observations.records,
+                gaps=snapshot.observations.gaps + len(strangers),
+                told=(*strangers, *observation.told),
+                parts=kept.parts,
+                items=kept.items,
+                failed=observation.failed,
+            )
+
+    def _controls_of(
+        self, kind: EvidenceType[Any], target: Target | Unreachable
+    ) -> tuple[tuple[str, ...], tuple[Gap, ...]]:
+        """The controls that this evidence is for, and a gap for each that the workspace does not have."""
+        own = _own_controls(target)
+        controls = self._controls.controls_for(kind.id) if own is None else own
+        known = self._controls.known
+        if own is None or known is None:
+            return controls, ()
+        strangers = tuple(_stranger(control, target.id) for control in own if control not in known)
+        return tuple(control for control in own if control in known), strangers
+
+
+class _Leaving:
+    """Closes a target once the last of its observations is over."""
+
+    def __init__(self, target: Target | Unreachable, observations: int) -> None:
+        self._target = target
+        self._left = observations
+        self._turn = threading.Lock()
+        if not observations:
+            self._close()
+
+    def __call__(self) -> None:
+        with self._turn:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._close()
+
+    def _close(self) -> None:
+        if isinstance(self._target, Target):
+            self._target.close()
+
+
+def _runs_at(kind: EvidenceType[Any], target: Target | Unreachable) -> bool:
+    if isinstance(target, Unreachable):
+        return issubclass(kind.target, target.kind)
+    return isinstance(target, kind.target)
+
+
+def _own_controls(target: Target | Unreachable) -> tuple[str, ...] | None:
+    return target.controls if isinstance(target, Target) else None
+
+
+def _stranger(control: str, resource: str) -> Gap:
+    message = f"the workspace has no control {control}"
+    remedy = "Name the folder, or the sidecar's controls, after a control that `chequr-agent controls list` shows."
+    return Invalid(message).gap(resource).model_copy(update={"remedy": remedy})
+
+
+def _tell(collector: str, observed: Observed) -> None:
+    """The canonical line of one collection of one evidence type at one target."""
+    tell = log.warning if observed.gaps else log.info
+    tell(
+        "evidence.collected",
+        collector=collector,
+        evidence_type=observed.evidence_type,
+        target=observed.target,
+        state=observed.state,
+        records=observed.records,
+        gaps=observed.gaps,
+        parts=observed.parts,
+        controls=list(observed.controls),
+        snapshot=observed.snapshot_id,
+        first_gap=observed.told[0].message if observed.told else None,
+    )

@@ -1,0 +1,168 @@
+"""The service: collects on schedule, delivers all the time, ends in order.
+
+SIGTERM, SIGINT   no new work; what is being sent gets its answer, what is being read is made up at the next start
+SIGHUP            the configuration and the token are read again; a bad configuration changes nothing
+"""
+
+import asyncio
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from agent import connect, schedule
+from agent.config import Collector, ConfigurationInvalid, Loaded, load
+from agent.deliver import Deliverer
+from agent.errors import ChequrError
+from agent.ledger import Ledger
+from agent.lock import Locked, lock
+from agent.run import run_collector
+from agent.runs import Runs
+from agent.store import Store
+from collectors.contract import Cancelled
+
+log = structlog.get_logger()
+
+_AGAIN = 5.0  # seconds before a deliverer that broke, say on a full disk, is started again
+_RUNS_KEPT = 400 * 86400.0
+
+
+class Daemon:
+    """One agent at work on one state directory. Everything here runs on the event loop; collections in threads."""
+
+    def __init__(self, loaded: Loaded, store: Store) -> None:
+        self._loaded = loaded
+        self._store = store
+        self._token = connect.token(loaded)
+        self._cancelled = threading.Event()
+        self._stopping = asyncio.Event()
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._collections: set[asyncio.Task[None]] = set()
+        self._deliverer: Deliverer | None = None
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT. Raises Locked where another agent delivers from this state directory."""
+        with lock(self._store.directory, "deliver"):
+            loop = asyncio.get_running_loop()
+            for number, react in self._signals().items():
+                loop.add_signal_handler(number, react)
+            self._scheduler.start()
+            self._schedule(make_up=True)
+            log.info("agent.started", collectors=[collector.name for collector in self._loaded.enabled])
+            delivering = asyncio.create_task(self._deliver())
+            await self._stopping.wait()
+            await self._end(delivering)
+
+    def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
+        return {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self.reload}
+
+    def stop(self) -> None:
+        log.info("agent.stopping")
+        self._cancelled.set()
+        self._stopping.set()
+        if self._deliverer:
+            self._deliverer.stop()
+
+    async def _end(self, delivering: asyncio.Task[None]) -> None:
+        self._scheduler.shutdown(wait=False)
+        await asyncio.gather(delivering, *self._collections, return_exceptions=True)
+        log.info("agent.stopped")
+
+    def reload(self) -> None:
+        try:
+            self._token.renew()
+        except ChequrError as error:
+            log.error("token.unusable", reason=str(error))
+        if self._deliverer:
+            self._deliverer.probe()
+        if self._loaded.path is None:
+            return
+        try:
+            fresh = load(self._loaded.path)
+        except ConfigurationInvalid as error:
+            log.error("configuration.refused", problems=error.problems, remedy="the old one stays in force")
+            return
+        if (fresh.config.state_dir, fresh.config.chequr) != (self._loaded.config.state_dir, self._loaded.config.chequr):
+            log.warning("configuration.needs_restart", keys="state_dir, [chequr]")
+        self._loaded = fresh
+        self._schedule()
+        log.info("configuration.reloaded", collectors=[collector.name for collector in fresh.enabled])
+
+    # ── collecting ──
+
+    def _schedule(self, *, make_up: bool = False) -> None:
+        """Replaces all schedules. A run that was missed while nobody was here is made up once, now."""
+        self._scheduler.remove_all_jobs()
+        self._scheduler.add_job(self._prune, "interval", hours=24, id="prune", misfire_grace_time=None)
+        runs, now = Runs(self._store), datetime.now(UTC)
+        for collector in self._loaded.enabled:
+            due = _trigger(collector)
+            last = runs.latest(collector.name, finished=True)
+            started = datetime.fromtimestamp(last.started_at, UTC) if last else None
+            if make_up and schedule.is_missed(due, started, now):
+                self._begin(collector.name)
+            self._scheduler.add_job(
+                self._start, due, [collector.name], id=collector.name, misfire_grace_time=None, coalesce=True
+            )
+
+    async def _start(self, name: str) -> None:
+        """A job that ends at once: the scheduler would cancel what it waits for, where it is shut down."""
+        self._begin(name)
+
+    def _begin(self, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._collect(self._loaded.collectors[name]))
+        self._collections.add(task)
+        task.add_done_callback(self._collections.discard)
+
+    async def _collect(self, collector: Collector) -> None:
+        try:
+            await asyncio.to_thread(self._run, collector)
+        except Locked as error:
+            log.warning("collector.busy", collector=collector.name, reason=str(error))
+        except Cancelled:
+            log.info("collector.cancelled", collector=collector.name, remedy="it is made up at the next start")
+        except Exception:  # around this job: one broken collector must not end the agent
+            log.exception("collector.failed", collector=collector.name)
+
+    def _run(self, collector: Collector) -> None:
+        controls, _ = connect.control_map(self._loaded, self._token)
+        run_collector(self._loaded, self._store, collector, controls, cancelled=self._cancelled)
+
+    # ── delivering ──
+
+    async def _deliver(self) -> None:
+        while not self._stopping.is_set():
+            self._deliverer, client = connect.deliverer(self._loaded, self._store, self._token)
+            async with client:
+                try:
+                    await self._deliverer.run()
+                except Exception:  # around this job: what is owed stays owed
+                    log.exception("deliverer.failed", again_in=_AGAIN)
+            if not self._stopping.is_set():
+                await asyncio.sleep(_AGAIN)
+
+    def _prune(self) -> None:
+        now = time.time()
+        Ledger(self._store).prune(before=now - self._loaded.config.delivery.receipts_keep_days * 86400.0)
+        Runs(self._store).prune(before=now - _RUNS_KEPT)
+
+
+def _trigger(collector: Collector) -> CronTrigger:
+    common = collector.common
+    return schedule.trigger(collector.name, common.schedule, common.timezone, host=socket.gethostname())
+
+
+def run(loaded: Loaded) -> None:
+    """Runs the service in the foreground. Raises Locked and StateUnusable."""
+
+    async def main(store: Store) -> None:
+        await Daemon(loaded, store).run()
+
+    with Store(loaded.config.state_dir) as store:
+        asyncio.run(main(store))

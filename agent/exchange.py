@@ -1,0 +1,149 @@
+"""A request to the API and its answer: what both clients share, whoever does the waiting."""
+
+import ssl
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import httpx
+from pydantic import ValidationError
+
+from agent.endpoints import Operation, check_base_url
+from agent.errors import ApiError, NoAnswer, UnreadableAnswer, kind_of
+from agent.models import Receipt, Refusal
+from agent.pacing import retry_after
+from agent.token import Token
+
+C = TypeVar("C")
+T = TypeVar("T")
+
+TIMEOUT = 30.0  # seconds without a byte from the API
+CONNECT = 5.0  # seconds until a connection stands
+
+Observe = Callable[[int, Mapping[str, str]], None]
+"""Is told the status and the headers of every answer, as it comes."""
+
+_UNAUTHORIZED = 401
+_FIRST_REFUSAL = 400
+
+
+class Exchange(httpx.Auth):
+    """A request as both clients make it: with the token, and once more if the API refuses it and there is a new one."""
+
+    def __init__(self, base_url: str, token: Token, observe: Observe | None) -> None:
+        self._base_url = check_base_url(base_url)
+        self._token = token
+        self._observe = observe
+
+    def request(self, operation: Operation[Any]) -> httpx.Request:
+        query = "?" + urlencode(operation.query, errors="replace") if operation.query else ""
+        headers = {"User-Agent": _user_agent(), "Accept": "application/json"}
+        if operation.body is not None:
+            headers["Content-Type"] = "application/json"
+        if operation.idempotency_key is not None:
+            headers["Idempotency-Key"] = operation.idempotency_key
+        url = self._base_url + operation.path + query
+        return httpx.Request(operation.method, url, headers=headers, content=operation.body)
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        tried = self._token.value
+        response = yield from self._send(request, tried)
+        if response.status_code == _UNAUTHORIZED and (self._token.value != tried or self._token.renew()):
+            yield from self._send(request, self._token.value)
+
+    def _send(self, request: httpx.Request, token: str) -> Generator[httpx.Request, httpx.Response, httpx.Response]:
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if self._observe is not None:
+            self._observe(response.status_code, response.headers)
+        return response
+
+
+def connect(kind: Callable[..., C], base_url: str, ca_file: Path | None, timeout: float) -> C:
+    """A client of httpx. Plain http, which stays on this machine, is kept from proxies: they would see the token."""
+    trust = _trust(ca_file)
+    limits = httpx.Timeout(timeout, connect=min(CONNECT, timeout))
+    encrypted = base_url.strip().lower().startswith("https:")
+    try:
+        return kind(verify=trust, timeout=limits, trust_env=encrypted, follow_redirects=False)
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise ValueError(f"the proxy that HTTPS_PROXY or ALL_PROXY names cannot be used: {error}") from error
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Trusts the public authorities, this machine's own, and those of `ca_file`."""
+    try:
+        context = httpx.create_ssl_context()
+        context.load_default_certs()
+        if ca_file is not None:
+            context.load_verify_locations(cafile=ca_file)
+    except OSError as error:
+        raise ValueError(f"certificates cannot be read from {ca_file or 'SSL_CERT_FILE'}: {error}") from error
+    return context
+
+
+@contextmanager
+def reaching(operation: Operation[Any], request: httpx.Request) -> Iterator[None]:
+    """Turns every way of getting no answer into NoAnswer."""
+    try:
+        yield
+    except (httpx.RequestError, OSError) as error:
+        reason = f"{type(error).__name__} {error}".strip()
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            reason += "; if its certificate comes from a private authority, name that one's file in ca_file"
+        raise NoAnswer(f"no answer from {request.url.host} to {operation}: {reason}") from error
+
+
+def read_answer(operation: Operation[T], response: httpx.Response) -> T:
+    """What an answer says. Raises UnreadableAnswer and ApiError."""
+    if response.status_code >= _FIRST_REFUSAL:
+        raise _refusal(operation, response)
+    if not response.is_success:
+        raise _unreadable(operation, response, "is a redirect, which the token does not follow: mend base_url")
+    try:
+        return _signed(operation.parse(response.content), response)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+    where = ", ".join(".".join(map(str, fault["loc"])) or fault["type"] for fault in faults[:3])
+    raise _unreadable(operation, response, f"is not what the API documents ({where}): is a proxy in between?")
+
+
+def _signed(answer: T, response: httpx.Response) -> T:
+    """A receipt also says under which request id it was given."""
+    if isinstance(answer, Receipt):
+        return answer.model_copy(update={"request_id": response.headers.get("x-request-id")})
+    return answer
+
+
+def _unreadable(operation: Operation[Any], response: httpx.Response, problem: str) -> UnreadableAnswer:
+    media = response.headers.get("content-type", "")
+    message = f"the answer to {operation}, of type {media or 'unknown'}, {problem}"
+    request_id = response.headers.get("x-request-id")
+    return UnreadableAnswer(message, status=response.status_code, request_id=request_id, media=media)
+
+
+def _refusal(operation: Operation[Any], response: httpx.Response) -> ApiError:
+    status, headers = response.status_code, response.headers
+    try:
+        body = Refusal.model_validate_json(response.content)
+    except ValidationError:
+        media = headers.get("content-type", "unknown")
+        body = Refusal(code="", message=f"the answer to {operation}, of type {media}, is not the API's error body")
+    return kind_of(status)(
+        body.message,
+        status=status,
+        code=body.code,
+        detail=body.detail,
+        request_id=headers.get("x-request-id"),
+        retry_after=retry_after(headers, now=datetime.now(UTC), status=status),
+    )
+
+
+@cache
+def _user_agent() -> str:
+    return f"chequr-agent/{version('chequr-agent')}"

@@ -1,0 +1,26 @@
+"""Exit codes: documented, stable, used by unit files and manifests."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a command came to. Where several hold, the first of refused, undelivered, failure and gaps is told."""
+
+    WELL = 0
+    FAILURE = 1
+    USAGE = 2
+    GAPS = 3
+    UNDELIVERED = 75
+    REFUSED = 77
+    CONFIGURATION = 78
+
+
+MEANING = {
+    Exit.WELL: "all well",
+    Exit.FAILURE: "internal failure",
+    Exit.USAGE: "the command was not understood",
+    Exit.GAPS: "collected with gaps: delivered, but incomplete",
+    Exit.UNDELIVERED: "not everything was delivered; it is safe in the outbox: try again",
+    Exit.REFUSED: "the API refuses the token",
+    Exit.CONFIGURATION: "the configuration cannot be used",
+}

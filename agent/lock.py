@@ -1,0 +1,34 @@
+"""One at a time, across processes: locks that end with their holder, however it ends."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Locked(Exception):
+    """Somebody else holds the lock."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(f"{name} is already at work in process {holder}")
+        self.holder = holder
+
+
+@contextmanager
+def lock(directory: Path, name: str) -> Iterator[None]:
+    """Holds `name` among all agents on this state directory. Raises Locked at once if it is taken."""
+    folder = directory / "locks"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            raise Locked(name, holder or "unknown") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

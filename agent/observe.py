@@ -1,0 +1,167 @@
+"""One evidence type at one target: records and gaps as they come, into a snapshot."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from agent.config import Collector
+from agent.evidence import Snapshot, Spool
+from agent.items import Checkpoint
+from collectors.contract import Cancelled, EvidenceType, Journal, Period, Target, Unreachable, explain, journaling
+from collectors.errors import CollectionError, Gap, Invalid, Omitted
+
+log = structlog.get_logger()
+
+_TOLD = 20  # gaps of one snapshot that people are shown; all of them are delivered
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A snapshot, what to remember once it is kept, and what to tell people."""
+
+    snapshot: Snapshot
+    checkpoint: Checkpoint | None
+    told: tuple[Gap, ...]
+    failed: bool
+
+
+@contextmanager
+def observing(
+    collector: Collector,
+    kind: EvidenceType[Any],
+    target: Target | Unreachable,
+    *,
+    before: Checkpoint | None,
+    spool_dir: Path | None,
+    advanced: Callable[[int], None],
+) -> Iterator[Observation]:
+    """Observes `kind` at `target`, since `before` where it is a population in time.
+
+    Whatever fails is a gap: of the whole where the evidence type raised it. Records that came before stay, and the
+    snapshot says that it is incomplete. The snapshot's spool is closed with the context. Raises Cancelled.
+    """
+    spool = Spool(spool_dir)
+    try:
+        yield _observe(collector, kind, target, before, _Told(spool, advanced))
+    finally:
+        spool.close()
+
+
+def _observe(
+    collector: Collector,
+    kind: EvidenceType[Any],
+    target: Target | Unreachable,
+    before: Checkpoint | None,
+    told: "_Told",
+) -> Observation:
+    started = datetime.now(UTC)
+    period, lost = _period(kind, before, started)
+    journal = Journal()
+    if lost:
+        told.add(lost)
+    with journaling(journal):
+        failed = _read(kind, target, period, told)
+    finished = datetime.now(UTC)
+    snapshot = Snapshot(
+        collector=collector.name,
+        evidence_type=kind.id,
+        schema_version=kind.version,
+        source=collector.source_name,
+        target=target.description,
+        identity=_identity(target),
+        period=period,
+        started=started,
+        finished=finished,
+        journal=journal,
+        config_digest=collector.digest,
+        observations=told.spool,
+        supersedes=before.snapshot_id if before and before.revision else None,
+    )
+    return Observation(snapshot, _checkpoint(snapshot, target, told), tuple(told.first), failed)
+
+
+class _Told:
+    """Puts observations into the spool, counts them aloud, and keeps the first gaps for people."""
+
+    def __init__(self, spool: Spool, advanced: Callable[[int], None]) -> None:
+        self.spool = spool
+        self._advanced = advanced
+        self.first: list[Gap] = []
+        self.settled = True
+
+    def add(self, observation: Any) -> None:
+        self.spool.append(observation)
+        self._advanced(self.spool.records)
+        if isinstance(observation, Gap):
+            self.settled = self.settled and observation.kind == Omitted.kind
+            if len(self.first) < _TOLD:
+                self.first.append(observation)
+
+
+def _read(kind: EvidenceType[Any], target: Target | Unreachable, period: Period | None, told: _Told) -> bool:
+    """Reads to the end or to the first failure of the whole; whether our own code failed."""
+    if isinstance(target, Unreachable):
+        told.add(target.cause.gap())
+        return False
+    try:
+        for observation in kind(target, period):
+            told.add(observation)
+    except CollectionError as error:
+        told.add(error.gap())
+    except ValidationError as error:
+        told.add(Invalid(explain(error)).gap())
+    except Cancelled:
+        raise
+    except Exception as error:  # around this job: a broken evidence type must not end the others
+        log.exception("evidence_type.failed", evidence_type=kind.id, target=target.id)
+        told.add(_failure(kind, error))
+        return True
+    return False
+
+
+def _failure(kind: EvidenceType[Any], error: Exception) -> Gap:
+    return Gap(
+        kind="failed",
+        resource=None,
+        operation=None,
+        permission=None,
+        message=f"{kind.id} broke: {type(error).__name__}",
+        remedy="The agent's log has the details; report it to whoever wrote this evidence type.",
+    )
+
+
+def _identity(target: Target | Unreachable) -> str | None:
+    if isinstance(target, Unreachable):
+        return None
+    try:
+        return target.identity()
+    except CollectionError:  # the reads have left their own gaps
+        return None
+
+
+def _period(kind: EvidenceType[Any], before: Checkpoint | None, now: datetime) -> tuple[Period | None, Gap | None]:
+    """What a population in time is read for, and the gap where the source no longer keeps some of that."""
+    if kind.window is None:
+        return None, None
+    since = before.until if before and before.until else now - kind.window
+    kept = kind.retention or timedelta.max
+    if now - since <= kept:
+        return Period(min(since, now), now), None
+    span = f"from {since:%Y-%m-%d %H:%M} to {now - kept:%Y-%m-%d %H:%M} UTC"
+    return Period(now - kept, now), Omitted(f"the source keeps {kept.days} days; nothing is known {span}").gap()
+
+
+def _checkpoint(snapshot: Snapshot, target: Target | Unreachable, told: _Told) -> Checkpoint | None:
+    """What need not be read again. What left a gap is, unless the gap was left on purpose."""
+    if isinstance(target, Unreachable) or not told.settled:
+        return None
+    if snapshot.period is None and target.revision is None:
+        return None
+    until = snapshot.period.until if snapshot.period else None
+    return Checkpoint(until, target.revision, snapshot.id)

@@ -1,0 +1,273 @@
+"""What is owed to the API, durable before anything is sent.
+
+put ──► pending ──► in_flight ──► the ledger        accepted: the receipt is kept, the body is gone
+           ▲            │
+           └─ deferred ◄┤         no answer, or one that promises better luck later
+           ▲            └─► rejected ──► discarded  the API's words are kept; `retry` makes it pending again
+           └──────────────────┘
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from sqlite3 import Connection, Row
+from typing import Any
+
+import zstandard
+
+from agent.canonical import digest
+from agent.evidence import Evidence, stamp
+from agent.items import (
+    Accept,
+    Answer,
+    Checkpoint,
+    Claimed,
+    Count,
+    Defer,
+    Hold,
+    Item,
+    Reject,
+    Release,
+    Settlement,
+    State,
+)
+from agent.store import Store
+
+# No answer asks for a longer wait than this: what is due later was dated by a clock that has since been set back.
+_LONGEST_WAIT = 2 * 3600.0
+
+PUT_ITEM = """
+    INSERT INTO item (key, collector, evidence_type, source, control_id, snapshot_id, part, parts, records, gaps,
+                      collected_at, size, digest, queued_at, due, state)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')
+"""
+PUT_BODY = "INSERT INTO body (id, content) VALUES (?, ?)"
+PUT_CHECKPOINT = "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?, ?, ?)"
+CHECKPOINT = "SELECT until, revision, snapshot_id FROM checkpoint WHERE (collector, evidence_type, target) = (?, ?, ?)"
+DUE = """
+    SELECT id FROM item WHERE state IN ('pending', 'deferred') AND (due <= ? OR due > ?) ORDER BY due, id LIMIT ?
+"""
+NEXT_DUE = "SELECT min(due) FROM item WHERE state IN ('pending', 'deferred')"
+CLAIM = """
+    UPDATE item SET state = 'in_flight', attempts = attempts + 1, first_sent_at = coalesce(first_sent_at, ?)
+    WHERE id = ?
+"""
+CLAIMED = "SELECT item.*, content FROM item LEFT JOIN body USING (id) WHERE id = ?"
+ANSWERED = "UPDATE item SET state = ?, due = ?, status = ?, code = ?, reason = ?, request_id = ? WHERE id = ?"
+PUT_RECEIPT = """
+    INSERT INTO ledger
+    SELECT id, key, collector, evidence_type, source, control_id, snapshot_id, part, parts, records, gaps,
+           collected_at, size, digest, ?, ?, ?, ? FROM item WHERE id = ?
+"""
+DELETE_ITEM = "DELETE FROM item WHERE id = ?"
+DELETE_BODY = "DELETE FROM body WHERE id = ?"
+RECLAIM = "UPDATE item SET state = 'pending' WHERE state = 'in_flight'"
+RELEASE = "UPDATE item SET state = 'pending', attempts = attempts - 1 WHERE id = ? AND state = 'in_flight'"
+RETRY = "UPDATE item SET state = 'pending', due = ? WHERE id = ? AND state IN ('rejected', 'deferred')"
+DISCARD = "UPDATE item SET state = 'discarded' WHERE id = ? AND state <> 'in_flight'"
+SET_HOLD = """
+    INSERT INTO hold VALUES (1, ?, ?, ?) ON CONFLICT DO UPDATE SET status = excluded.status, reason = excluded.reason
+"""
+COUNTS = "SELECT state, count(*) AS items, sum(size) AS bytes, min(queued_at) AS oldest FROM item GROUP BY state"
+
+
+class UnknownItem(LookupError):
+    """The outbox has no item of this number."""
+
+    def __init__(self, item_id: int) -> None:
+        super().__init__(f"the outbox has no item {item_id}; `chequr-agent outbox list` shows what it has")
+
+
+class Outbox:
+    """The queue of one state directory. Any number of processes may put; one delivers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # ── putting ──
+
+    def put(
+        self, collector: str, target: str, evidence: Iterable[Evidence], checkpoint: Checkpoint | None, *, now: float
+    ) -> list[int]:
+        """All parts of one snapshot and the collector's checkpoint in one transaction; the ids of the items."""
+        with self._store.transaction() as connection:
+            ids = []
+            for piece in evidence:
+                ids.append(_put(connection, collector, piece, now))
+                evidence_type = piece.evidence_type
+            if checkpoint and ids:
+                until = stamp(checkpoint.until) if checkpoint.until else None
+                row = (collector, evidence_type, target, until, checkpoint.revision, checkpoint.snapshot_id)
+                connection.execute(PUT_CHECKPOINT, row)
+        return ids
+
+    def checkpoint(self, collector: str, evidence_type: str, target: str) -> Checkpoint | None:
+        with self._store.reading() as connection:
+            row = connection.execute(CHECKPOINT, (collector, evidence_type, target)).fetchone()
+        if row is None:
+            return None
+        until = datetime.fromisoformat(row["until"]) if row["until"] else None
+        return Checkpoint(until, row["revision"], row["snapshot_id"])
+
+    # ── delivering ──
+
+    def reclaim(self) -> int:
+        """Makes pending again what a deliverer that ended had in flight: nobody knows whether it arrived."""
+        with self._store.transaction() as connection:
+            return connection.execute(RECLAIM).rowcount
+
+    def claim(self, limit: int, *, now: float) -> list[Claimed]:
+        """Up to `limit` items that are due, oldest first, now in flight."""
+        if self.next_due() is None:
+            return []
+        with self._store.transaction() as connection:
+            ids = [row["id"] for row in connection.execute(DUE, (now, now + _LONGEST_WAIT, limit))]
+            connection.executemany(CLAIM, [(now, item_id) for item_id in ids])
+            rows = [connection.execute(CLAIMED, (item_id,)).fetchone() for item_id in ids]
+        return [_claimed(row) for row in rows]
+
+    def settle(self, settlements: Iterable[Settlement], *, now: float) -> None:
+        """Writes down what became of items in flight, all in one transaction."""
+        with self._store.transaction() as connection:
+            for settlement in settlements:
+                _settle(connection, settlement, now)
+
+    # ── holding ──
+
+    def set_hold(self, status: int | None, reason: str, *, now: float) -> None:
+        with self._store.transaction() as connection:
+            connection.execute(SET_HOLD, (status, reason, now))
+
+    def lift_hold(self) -> None:
+        with self._store.transaction() as connection:
+            connection.execute("DELETE FROM hold")
+
+    def hold(self) -> Hold | None:
+        with self._store.reading() as connection:
+            row = connection.execute("SELECT status, reason, since FROM hold").fetchone()
+        return Hold(**row) if row else None
+
+    # ── looking ──
+
+    def next_due(self) -> float | None:
+        """When the next item may be sent, in seconds since the epoch; None where nothing is owed."""
+        with self._store.reading() as connection:
+            due: float | None = connection.execute(NEXT_DUE).fetchone()[0]
+        return due
+
+    def counts(self) -> dict[State, Count]:
+        with self._store.reading() as connection:
+            rows = connection.execute(COUNTS).fetchall()
+        return {row["state"]: Count(row["items"], row["bytes"], row["oldest"]) for row in rows}
+
+    def owed(self) -> int:
+        """How many items may still be accepted."""
+        counts = self.counts()
+        return sum(count.items for state, count in counts.items() if state in ("pending", "in_flight", "deferred"))
+
+    def items(self, states: Sequence[State] = (), *, limit: int | None = None) -> Iterator[Item]:
+        """Items by id, without their bodies; page by page, so that memory stays flat."""
+        last, left = 0, limit
+        while left is None or left > 0:
+            page = min(500, left) if left is not None else 500
+            rows = self._page(states, last, page)
+            yield from (_item(row) for row in rows)
+            if len(rows) < page:
+                return
+            last = rows[-1]["id"]
+            left = left - page if left is not None else None
+
+    def _page(self, states: Sequence[State], after: int, size: int) -> list[Row]:
+        among = f"AND state IN ({', '.join('?' * len(states))})" if states else ""
+        statement = f"SELECT * FROM item WHERE id > ? {among} ORDER BY id LIMIT ?"  # noqa: S608 only question marks
+        with self._store.reading() as connection:
+            return connection.execute(statement, (after, *states, size)).fetchall()
+
+    def item(self, item_id: int) -> Item:
+        """Raises UnknownItem."""
+        with self._store.reading() as connection:
+            row = connection.execute("SELECT * FROM item WHERE id = ?", (item_id,)).fetchone()
+        if row is None:
+            raise UnknownItem(item_id)
+        return _item(row)
+
+    def body(self, item_id: int) -> bytes | None:
+        """The request body as it is sent; None once it is gone or damaged. Raises UnknownItem."""
+        with self._store.reading() as connection:
+            row = connection.execute(CLAIMED, (item_id,)).fetchone()
+        if row is None:
+            raise UnknownItem(item_id)
+        return _claimed(row).body
+
+    # ── operating ──
+
+    def retry(self, item_ids: Iterable[int], *, now: float) -> int:
+        """Makes rejected and deferred items due now; how many there were."""
+        with self._store.transaction() as connection:
+            return connection.executemany(RETRY, [(now, item_id) for item_id in item_ids]).rowcount
+
+    def discard(self, item_id: int) -> None:
+        """Gives an item up for good: its body goes, its row stays and says so. Raises UnknownItem."""
+        with self._store.transaction() as connection:
+            if not connection.execute(DISCARD, (item_id,)).rowcount:
+                raise UnknownItem(item_id)
+            connection.execute(DELETE_BODY, (item_id,))
+
+    def export(self, directory: Path) -> int:
+        """Writes each body that is still here into a file of its own; how many there were."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written = 0
+        for item in self.items():
+            body = self.body(item.id)
+            if body is not None:
+                name = f"{item.id:08}-{item.state}-{item.evidence_type}-{item.part}-of-{item.parts}.json"
+                (directory / name).write_bytes(body)
+                written += 1
+        return written
+
+
+def _put(connection: Connection, collector: str, piece: Evidence, now: float) -> int:
+    snapshot = (piece.control_id, piece.snapshot_id, piece.part, piece.parts, piece.records, piece.gaps)
+    content = (stamp(piece.collected_at), len(piece.body), digest(piece.body))
+    row = (piece.key, collector, piece.evidence_type, piece.source, *snapshot, *content, now, now)
+    item_id = connection.execute(PUT_ITEM, row).lastrowid
+    connection.execute(PUT_BODY, (item_id, zstandard.ZstdCompressor(level=1).compress(piece.body)))
+    return item_id or 0
+
+
+def _settle(connection: Connection, settlement: Settlement, now: float) -> None:
+    match settlement:
+        case Accept(item_id, evidence_id, created_at, request_id):
+            created = stamp(created_at) if created_at else None
+            connection.execute(PUT_RECEIPT, (evidence_id, created, now, request_id, item_id))
+            connection.execute(DELETE_ITEM, (item_id,))
+        case Defer(item_id, answer, due):
+            _answered(connection, item_id, "deferred", due, answer)
+        case Reject(item_id, answer):
+            _answered(connection, item_id, "rejected", now, answer)
+        case Release(item_id):
+            connection.execute(RELEASE, (item_id,))
+
+
+def _answered(connection: Connection, item_id: int, state: State, due: float, answer: Answer) -> None:
+    row = (state, due, answer.status, answer.code, answer.reason, answer.request_id, item_id)
+    connection.execute(ANSWERED, row)
+
+
+def _item(row: Row) -> Item:
+    columns: dict[str, Any] = {name: row[name] for name in row.keys() if name != "content"}  # noqa: SIM118 a Row is no dict
+    return Item(**columns)
+
+
+def _claimed(row: Row) -> Claimed:
+    return Claimed(_item(row), _whole(row["content"], row["digest"]))
+
+
+def _whole(content: bytes | None, expected: str) -> bytes | None:
+    if content is None:
+        return None
+    try:
+        body = zstandard.ZstdDecompressor().decompress(content)
+    except zstandard.ZstdError:
+        return None
+    return body if digest(body) == expected else None

@@ -1,0 +1,80 @@
+"""One run of one collector, alone at it on this state directory, and written down."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from agent.collect import Collection
+from agent.config import Collector, Loaded
+from agent.controls import ControlMap
+from agent.keep import Queue
+from agent.lock import lock
+from agent.outbox import Outbox
+from agent.report import Progress, Report
+from agent.runs import Outcome, Runs
+from agent.store import Store
+from collectors.contract import EvidenceType
+
+log = structlog.get_logger()
+
+
+def run_collector(
+    loaded: Loaded,
+    store: Store,
+    collector: Collector,
+    controls: ControlMap,
+    *,
+    cancelled: threading.Event,
+    types: Sequence[EvidenceType[Any]] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Collects into the outbox. Raises Locked where another process is at it, and Cancelled.
+
+    A run that is cancelled or dies is left without an end, so that it is made up for.
+    """
+    delivery = loaded.config.delivery
+    shape = collector.common.payload_shape or delivery.payload_shape
+    queue = Queue(Outbox(store), collector.name, shape=shape, limit=delivery.max_payload_bytes)
+    runs = Runs(store)
+    with lock(store.directory, f"collector-{collector.name}"):
+        run_id = runs.start(collector.name, now=time.time())
+        collection = Collection(
+            collector,
+            collector.types if types is None else types,
+            controls,
+            queue,
+            cancelled=cancelled,
+            spool_dir=store.directory,
+            progress=progress,
+        )
+        report = collection.run()
+        _finish(runs, run_id, report)
+    return report
+
+
+def _finish(runs: Runs, run_id: int, report: Report) -> None:
+    outcome: Outcome = "failed" if report.failed else "incomplete" if report.gaps else "complete"
+    gaps = (gap for observed in report.observed for gap in observed.told)
+    runs.finish(
+        run_id,
+        outcome,
+        now=time.time(),
+        snapshots=report.snapshots,
+        records=report.records,
+        gaps=report.gaps,
+        items=len(report.items),
+        message=next((f"{gap.resource}: {gap.message}" if gap.resource else gap.message for gap in gaps), None),
+    )
+    log.info(
+        "collector.finished",
+        collector=report.collector,
+        outcome=outcome,
+        snapshots=report.snapshots,
+        records=report.records,
+        gaps=report.gaps,
+        items=len(report.items),
+        unmapped=report.unmapped,
+    )

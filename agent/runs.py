@@ -1,0 +1,69 @@
+"""When each collector ran, and how it went."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.store import Store
+
+Outcome = Literal["complete", "incomplete", "failed"]
+
+START = "INSERT INTO run (collector, started_at) VALUES (?, ?)"
+FINISH = """
+    UPDATE run SET finished_at = ?, outcome = ?, snapshots = ?, records = ?, gaps = ?, items = ?, message = ?
+    WHERE id = ?
+"""
+LATEST = "SELECT * FROM run WHERE collector = ? ORDER BY id DESC LIMIT 1"
+LATEST_FINISHED = "SELECT * FROM run WHERE collector = ? AND finished_at IS NOT NULL ORDER BY id DESC LIMIT 1"
+PRUNE = "DELETE FROM run WHERE started_at < ?"
+
+
+@dataclass(frozen=True)
+class CollectorRun:
+    """One run of one collector. Instants are seconds since the epoch; one that was cut short has no end."""
+
+    id: int
+    collector: str
+    started_at: float
+    finished_at: float | None
+    outcome: Outcome | None
+    snapshots: int
+    records: int
+    gaps: int
+    items: int
+    message: str | None
+
+
+class Runs:
+    """The runs of one state directory."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def start(self, collector: str, *, now: float) -> int:
+        with self._store.transaction() as connection:
+            return connection.execute(START, (collector, now)).lastrowid or 0
+
+    def finish(
+        self,
+        run_id: int,
+        outcome: Outcome,
+        *,
+        now: float,
+        snapshots: int,
+        records: int,
+        gaps: int,
+        items: int,
+        message: str | None,
+    ) -> None:
+        with self._store.transaction() as connection:
+            connection.execute(FINISH, (now, outcome, snapshots, records, gaps, items, message, run_id))
+
+    def latest(self, collector: str, *, finished: bool = False) -> CollectorRun | None:
+        """The last run that started, or the last that came to its end."""
+        with self._store.reading() as connection:
+            row = connection.execute(LATEST_FINISHED if finished else LATEST, (collector,)).fetchone()
+        return CollectorRun(**row) if row else None
+
+    def prune(self, *, before: float) -> int:
+        with self._store.transaction() as connection:
+            return connection.execute(PRUNE, (before,)).rowcount

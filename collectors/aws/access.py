@@ -1,0 +1,113 @@
+"""The way into one account: its credentials, who they turn out to be, and clients that use them."""
+
+from contextlib import closing
+from functools import partial
+from typing import Any, NamedTuple
+
+from collectors.aws.errors import translation
+from collectors.aws.session import Sessions
+from collectors.aws.settings import AccountSettings
+from collectors.contract import Reads
+from collectors.errors import Unauthenticated
+
+ROLE_SESSION_NAME = "chequr-agent"
+ROLE_SESSION_SECONDS = 3600  # the most that role chaining allows; under 1800 botocore would renew without end
+FIRST_REGIONS = {
+    "aws": "us-east-1",
+    "aws-cn": "cn-north-1",
+    "aws-us-gov": "us-gov-west-1",
+    "aws-iso": "us-iso-east-1",
+    "aws-iso-b": "us-isob-east-1",
+    "aws-eusc": "eusc-de-east-1",
+}
+
+
+class Caller(NamedTuple):
+    """Whom AWS takes the agent for."""
+
+    account: str
+    arn: str
+
+    @property
+    def partition(self) -> str:
+        return self.arn.split(":")[1]
+
+
+class Access:
+    """Credentials of one account: the ambient ones, or those of a role assumed with them and renewed in time."""
+
+    def __init__(self, sessions: Sessions, account: AccountSettings, regions: tuple[str, ...] | None) -> None:
+        self.settings = account
+        self.regions = regions
+        self._sessions = sessions
+        self._reads = Reads()
+        self._caller: Caller | None = None
+        with translation("sts:GetCallerIdentity", None):
+            self._session = sessions.new()
+            self.home = _home(self._session, account, regions)
+            if account.role_arn:
+                ambient, self._session = self._session, sessions.new()
+                self._session.register_component(
+                    "credential_provider", AssumedRole(sessions, ambient, account, self.home)
+                )
+
+    def caller(self) -> Caller:
+        """Who reads. Asked of AWS once, which also assumes the role. Raises CollectionError."""
+        if self._caller is None:
+            self._caller = self._reads.read("sts:GetCallerIdentity", {}, self._ask)
+        return self._caller
+
+    def _ask(self) -> Caller:
+        with translation("sts:GetCallerIdentity", None), closing(self.client("sts", self.home)) as sts:
+            answer = sts.get_caller_identity()
+        caller = Caller(answer["Account"], answer["Arn"])
+        expected = self.settings.account
+        if expected and caller.account != expected:
+            message = f"the credentials are those of account {caller.account}, not of {expected}"
+            raise Unauthenticated(message, operation="sts:GetCallerIdentity")
+        return caller
+
+    def client(self, service: str, region: str) -> Any:
+        """A new client of a service in a region."""
+        return self._sessions.client(self._session, service, region)
+
+    def paginator(self, service: str, operation: str) -> Any:
+        """How botocore pages through an operation."""
+        return self._sessions.paginator(self._session, service, operation)
+
+
+class AssumedRole:
+    """What botocore asks for a session's credentials: those of a role, fetched when first needed, and renewed."""
+
+    def __init__(self, sessions: Sessions, ambient: Any, account: AccountSettings, region: str) -> None:
+        self._client = partial(sessions.client, ambient, "sts", region)
+        self._request = {
+            "RoleArn": account.role_arn,
+            "RoleSessionName": ROLE_SESSION_NAME,
+            "DurationSeconds": ROLE_SESSION_SECONDS,
+        }
+        if account.external_id:
+            self._request["ExternalId"] = account.external_id
+
+    def load_credentials(self) -> Any:
+        from botocore.credentials import DeferredRefreshableCredentials  # type: ignore[import-untyped]  # botocore has no stubs
+
+        return DeferredRefreshableCredentials(self._assume, "assume-role")
+
+    def _assume(self) -> dict[str, str]:
+        with closing(self._client()) as sts:
+            issued = sts.assume_role(**self._request)["Credentials"]
+        return {
+            "access_key": issued["AccessKeyId"],
+            "secret_key": issued["SecretAccessKey"],
+            "token": issued["SessionToken"],
+            "expiry_time": issued["Expiration"].isoformat(),
+        }
+
+
+def _home(session: Any, account: AccountSettings, regions: tuple[str, ...] | None) -> str:
+    """The region for what is global: one that is read anyway, or the configured one, within the role's partition."""
+    for region in (*(regions or ())[:1], session.get_config_variable("region")):
+        if region and account.partition in (None, session.get_partition_for_region(region)):
+            return str(region)
+    return FIRST_REGIONS.get(account.partition or "aws", FIRST_REGIONS["aws"])

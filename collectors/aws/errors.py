@@ -1,0 +1,97 @@
+"""botocore's errors, in the agent's words. Nowhere else are they looked at."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from collectors.errors import (
+    AccessDenied,
+    CollectionError,
+    Invalid,
+    NotEnabled,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
+
+DENIED = frozenset({
+    "AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AuthorizationError", "AuthorizationErrorException",
+    "Client.UnauthorizedOperation", "Forbidden", "NotAuthorized", "UnauthorizedAccess", "UnauthorizedOperation",
+})  # fmt: skip
+# What AWS answers to credentials that it does not know: wrong ones, and good ones in a region that is not enabled.
+UNKNOWN_CREDENTIALS = frozenset({
+    "AuthFailure", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken", "UnrecognizedClientException",
+})  # fmt: skip
+UNAUTHENTICATED = UNKNOWN_CREDENTIALS | {
+    "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidSignatureException",
+    "MissingAuthenticationToken", "MissingAuthenticationTokenException", "RequestExpired", "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+}  # fmt: skip
+NOT_ENABLED = frozenset({
+    "AccountNotEnabled", "OptInRequired", "RegionDisabledException", "SubscriptionRequired",
+    "SubscriptionRequiredException",
+})  # fmt: skip
+NOT_FOUND = frozenset({
+    "NoSuchBucket", "NoSuchEntity", "NotFoundException", "ResourceNotFoundException", "TrailNotFoundException",
+})  # fmt: skip
+
+
+@contextmanager
+def translation(operation: str, permission: str | None, *, elsewhere: bool = False) -> Iterator[None]:
+    """Raises what botocore raises as a CollectionError, for the call `operation` that needs `permission`.
+
+    `elsewhere` says that the call goes to another region than the one where the credentials proved good.
+    """
+    from botocore import exceptions as aws  # type: ignore[import-untyped]  # botocore has no stubs
+
+    try:
+        yield
+    except aws.ClientError as error:
+        if error.operation_name == "AssumeRole":  # made by botocore on its own, to sign the call that was asked for
+            operation = permission = "sts:AssumeRole"
+        raise _answered(error.response, operation, permission, elsewhere=elsewhere) from error
+    except (
+        aws.NoCredentialsError,
+        aws.PartialCredentialsError,
+        aws.CredentialRetrievalError,
+        aws.MetadataRetrievalError,
+        aws.ProfileNotFound,
+        aws.SSOError,
+        aws.TokenRetrievalError,
+    ) as error:
+        raise Unauthenticated(str(error), operation=operation) from error
+    except (aws.HTTPClientError, aws.IncompleteReadError) as error:
+        raise Unavailable(str(error), operation=operation) from error
+    except aws.BotoCoreError as error:
+        raise Invalid(str(error), operation=operation) from error
+
+
+def code(error: BaseException | None) -> str:
+    """AWS's own code of a translated failure, as in `NoSuchBucketPolicy`; empty where AWS gave none."""
+    response = getattr(error and error.__cause__, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def _answered(
+    response: dict[str, dict[str, object]], operation: str, permission: str | None, *, elsewhere: bool
+) -> CollectionError:
+    fault, status = response.get("Error", {}), response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    name = str(fault.get("Code", ""))
+    message = _words(name, str(fault.get("Message", "")))
+    if name in NOT_ENABLED:
+        return NotEnabled(message, operation=operation)
+    if name in UNKNOWN_CREDENTIALS and elsewhere:
+        reason = f"the region refuses credentials that are good in another one, so it is not enabled: {message}"
+        return NotEnabled(reason, operation=operation)
+    if name in UNAUTHENTICATED or status == 401:  # noqa: PLR2004 - HTTP's own number
+        return Unauthenticated(message, operation=operation)
+    if name in NOT_FOUND or name.endswith(".NotFound"):
+        return NotFound(message, operation=operation)
+    if name in DENIED or status == 403:  # noqa: PLR2004 - HTTP's own number
+        return AccessDenied(message, operation=operation, permission=permission)
+    return Unavailable(message, operation=operation)
+
+
+def _words(name: str, message: str) -> str:
+    """The code and the reason, without the blob that EC2 appends, which only the account's owner can decode."""
+    reason = message.partition("Encoded authorization failure message")[0].strip()
+    return f"{name}: {reason}" if reason else name

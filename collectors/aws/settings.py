@@ -1,0 +1,98 @@
+"""The keys of an AWS collector's table."""
+
+import re
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from collectors import contract
+
+ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>\d{12}):role/[\w+=,.@/-]+")
+REGION = re.compile(r"[a-z]{2,5}(-[a-z]+)+-\d{1,2}")
+EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}")
+
+
+class AccountSettings(contract.Settings):
+    """One account: by the role to assume in it, or by the ambient identity where no role is named."""
+
+    id: str | None = Field(default=None, description="The account's 12 digits; the role's account if left out.")
+    role_arn: str | None = Field(default=None, description="The role to assume; the ambient identity if left out.")
+    external_id: str | None = Field(default=None, description="What the role's trust policy asks for as ExternalId.")
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _twelve_digits(cls, value: object) -> object:
+        if value is None or (isinstance(value, str) and re.fullmatch(r"\d{12}", value, re.ASCII)):
+            return value
+        raise ValueError('an account id is 12 digits in quotes, as in "123456789012"')
+
+    @field_validator("role_arn")
+    @classmethod
+    def _role(cls, value: str | None) -> str | None:
+        if value is None or ROLE.fullmatch(value):
+            return value
+        raise ValueError("a role ARN is written arn:aws:iam::123456789012:role/NAME")
+
+    @field_validator("external_id")
+    @classmethod
+    def _external_id(cls, value: str | None) -> str | None:
+        if value is None or EXTERNAL_ID.fullmatch(value):
+            return value
+        raise ValueError("an external id has 2 to 1224 letters, digits or any of _+=,.@:/-")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.external_id and not self.role_arn:
+            raise ValueError("external_id is sent with a role: name the role_arn, or leave external_id out")
+        if self.id and self.role_arn and self.account != self.id:
+            raise ValueError(f"the role is in account {self.account}, not in {self.id}: correct the id or the role_arn")
+        return self
+
+    @property
+    def account(self) -> str | None:
+        """The account's id, as far as the settings tell."""
+        role = self.role_arn and ROLE.fullmatch(self.role_arn)
+        return role["account"] if role else self.id
+
+    @property
+    def partition(self) -> str | None:
+        """The role's partition: `aws`, `aws-cn`, `aws-us-gov`."""
+        role = self.role_arn and ROLE.fullmatch(self.role_arn)
+        return role["partition"] if role else None
+
+
+class Settings(contract.Settings):
+    """Which accounts and regions are read, and through which door."""
+
+    accounts: tuple[AccountSettings, ...] = Field(
+        default=(AccountSettings(),), min_length=1, description="The accounts; the ambient identity's own by default."
+    )
+    regions: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="The regions; every region enabled in the account by default."
+    )
+    endpoint_url: str | None = Field(default=None, description="Where all calls go instead of AWS's own endpoints.")
+    profile: str | None = Field(default=None, description="The profile of the shared AWS configuration to start from.")
+
+    @field_validator("accounts")
+    @classmethod
+    def _each_once(cls, value: tuple[AccountSettings, ...]) -> tuple[AccountSettings, ...]:
+        seen = [account.account for account in value]
+        for account in seen:
+            if seen.count(account) > 1:
+                raise ValueError(f"{account or 'the ambient account'} is listed twice: keep one entry")
+        return value
+
+    @field_validator("regions")
+    @classmethod
+    def _region_names(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for region in value or ():
+            if not REGION.fullmatch(region):
+                raise ValueError(f'{region!r} is not a region: write it as in "eu-central-1"')
+        return value and tuple(dict.fromkeys(value))
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is None or re.fullmatch(r"https?://[^/\s?#]+/?", value):
+            return value
+        raise ValueError('an endpoint is a scheme and a host, as in "http://127.0.0.1:5000"')

@@ -1,0 +1,73 @@
+"""What is configured in a `[collectors.<name>]` table of source `github`."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from collectors import contract
+from collectors.github.credentials import Credentials, Installation, PersonalToken
+
+Login = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class Settings(contract.Settings):
+    """Which organizations are read, and as whom: with a token, or as an installation of a GitHub App."""
+
+    organizations: tuple[Login, ...] = Field(min_length=1, description="The logins of the organizations to read.")
+    base_url: str = Field(
+        default="https://api.github.com",
+        description="The REST root: `https://HOST/api/v3` on Enterprise Server, `https://api.NAME.ghe.com` on ghe.com.",
+    )
+    token_file: Path | None = Field(
+        default=None, description="A file with the token; else the credential `github_token` or `GITHUB_TOKEN`."
+    )
+    app_id: int | str | None = Field(default=None, description="A GitHub App's id or client id, instead of a token.")
+    private_key_file: Path | None = Field(
+        default=None,
+        description="The App's private key (PEM); else the credential `github_private_key` or `GITHUB_PRIVATE_KEY`.",
+    )
+    installation_id: int | None = Field(default=None, description="The App's installation in the organizations.")
+
+    @field_validator("organizations")
+    @classmethod
+    def _different(cls, organizations: tuple[str, ...]) -> tuple[str, ...]:
+        if len({login.lower() for login in organizations}) < len(organizations):
+            raise ValueError("an organization is named twice; name each once")
+        return organizations
+
+    @field_validator("base_url")
+    @classmethod
+    def _encrypted(cls, base_url: str) -> str:
+        url = urlsplit(base_url)
+        if not url.hostname or url.query or url.fragment or url.username:
+            raise ValueError("it must be a plain URL, as in https://api.github.com")
+        if url.scheme != "https" and not (url.scheme == "http" and _loopback(url.hostname)):
+            raise ValueError("it must begin with https://, so that the token is not sent in clear")
+        return base_url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> "Settings":
+        app = (self.app_id, self.private_key_file, self.installation_id)
+        if all(value is None for value in app):
+            return self
+        if self.token_file is not None:
+            raise ValueError("token_file and a GitHub App exclude each other; keep one of the two")
+        if self.app_id is None or self.installation_id is None:
+            raise ValueError("a GitHub App needs app_id and installation_id, and its key in private_key_file")
+        return self
+
+    def credentials(self) -> Credentials:
+        """As whom to read. Raises Unauthenticated where the secret is missing or unusable."""
+        if self.app_id is None or self.installation_id is None:
+            return PersonalToken(self.token_file)
+        return Installation(self.base_url, self.app_id, self.installation_id, self.private_key_file)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

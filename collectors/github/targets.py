@@ -1,0 +1,159 @@
+"""The organizations that are read, and their reads by REST and GraphQL."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from collectors.contract import EvidenceType, Run, Target, Unreachable, note
+from collectors.errors import CollectionError, NotFound, Unavailable
+from collectors.github.connection import PER_PAGE
+from collectors.github.credentials import Credentials, Installation
+from collectors.github.graphql import Page, Path, Query, overload, page
+from collectors.github.links import next_page
+from collectors.github.patience import Overloaded, Reply
+from collectors.github.refusals import refusal
+from collectors.github.settings import Settings
+from collectors.github.transport import ATTEMPTS, Question, Transport
+
+# The classic scopes that grant what fine-grained permissions do; what is not here needs `repo`.
+SCOPES = {"organization_administration": "admin:org", "members": "read:org"}
+
+
+def connect(settings: Settings, run: Run) -> Iterator[Target | Unreachable]:
+    """Each configured organization. Raises Unauthenticated where there is no secret to read with."""
+    credentials = settings.credentials()
+    for login in settings.organizations:
+        yield Organization(login, settings.base_url, credentials, run)
+
+
+def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:
+    """The permissions to give a GitHub App or a fine-grained token, and the scopes that a classic token needs."""
+    permissions = {permission.partition(":")[0] for kind in types for permission in kind.permissions}
+    scopes = {SCOPES.get(permission, "repo") for permission in permissions}
+    if "admin:org" in scopes:
+        scopes.discard("read:org")  # which it includes
+    # Metadata comes with every other permission, and cannot be refused.
+    return {"github_app": dict.fromkeys(sorted({*permissions, "metadata"}), "read"), "token_scopes": sorted(scopes)}
+
+
+class Organization(Target):
+    """One organization."""
+
+    def __init__(self, login: str, base_url: str, credentials: Credentials, run: Run) -> None:
+        super().__init__(run)
+        self.id = self.login = login
+        self.description = {"organization": login, "base_url": base_url}
+        self._base_url = base_url
+        self._credentials = credentials
+        self._transport = Transport(base_url, credentials, run)
+
+    def identity(self) -> str:
+        """The login of the token's owner, or the App's slug and its installation. Raises CollectionError."""
+        if isinstance(self._credentials, Installation):
+            question = Question("GET /app", "/app", requester=self._credentials.application)
+            app = _checked(dict, self._transport.send(question), question.operation, None)
+            return f"{app.get('slug')}/{self._credentials.installation_id}"
+        return str(self.get("GET /user", permission=None).get("login"))
+
+    def get(
+        self, operation: str, *, permission: str | None, absent: type[CollectionError] = NotFound, **names: str
+    ) -> dict[str, Any]:
+        """The object that `operation`, as in `GET /orgs/{org}`, answers with. `absent` is what a 404 means."""
+        reply = self.reply(operation, permission=permission, **names)
+        found: dict[str, Any] = _checked(dict, reply, operation, permission, absent)
+        return found
+
+    def reply(self, operation: str, *, permission: str | None, **names: str) -> Reply:
+        """The reply of `operation`, whatever its status, for calls on which a refusal can be a fact."""
+        return self._read(operation, _path(operation, names), names, {}, permission)
+
+    def items(
+        self,
+        operation: str,
+        filters: Mapping[str, str],
+        *,
+        permission: str,
+        absent: type[CollectionError],
+        **names: str,
+    ) -> Iterator[dict[str, Any]]:
+        """All elements of a list, over all its pages."""
+        place: tuple[str, Mapping[str, str]] | None
+        place = _path(operation, names), {**filters, "per_page": str(PER_PAGE)}
+        while place is not None:
+            reply = self._read(operation, place[0], names, place[1], permission)
+            yield from _checked(list, reply, operation, permission, absent)
+            before, place = place, next_page(reply.headers, self._base_url, operation)
+            if place == before:
+                raise Unavailable("the next page is the same page again", operation=operation)
+
+    def pages(
+        self, query: Query, path: Path, variables: Mapping[str, Any], *, size: int, keep: bool = True
+    ) -> Iterator[Page]:
+        """All pages of the connection at `path` of a query's answer, beginning with `size` nodes in each.
+
+        Where the server gives up on a page, smaller ones are asked for from there on. `keep` lets other evidence
+        types of this run have the same pages; without it memory holds one.
+        """
+        cursor = None
+        while True:
+            found = self._page(query, path, {**variables, "first": size, "after": cursor}, keep=keep)
+            if found is None:
+                size //= 2
+                continue
+            yield found
+            if found.cursor is None:
+                return
+            if found.cursor == cursor:
+                raise Unavailable("the next page is the same page again", operation=query.operation)
+            cursor = found.cursor
+
+    def _page(self, query: Query, path: Path, variables: Mapping[str, Any], *, keep: bool) -> Page | None:
+        """One page; None where a smaller one should be asked for."""
+        smallest = variables["first"] == 1
+        question = Question(query.operation, body={"query": query.text, "variables": variables})
+
+        def ask() -> Page:
+            return page(query, self._transport.send(question, attempts=ATTEMPTS if smallest else 1), path)
+
+        try:
+            found = self._asked(query, variables, ask, keep=keep)
+        except Overloaded:
+            if smallest:
+                raise
+            return None
+        return found if smallest or not overload(found) else None
+
+    def _asked(self, query: Query, variables: Mapping[str, Any], ask: Callable[[], Page], *, keep: bool) -> Page:
+        for part, permission in query.parts.items():
+            note(f"{query.operation}.{part}", variables, permission=permission, reused=True)
+        if keep:
+            return self.reads.read(query.operation, variables, ask, permission=query.permission)
+        note(query.operation, variables, permission=query.permission)
+        return ask()
+
+    def _read(
+        self, operation: str, path: str, names: Mapping[str, str], query: Mapping[str, str], permission: str | None
+    ) -> Reply:
+        question = Question(operation, path, query)
+        parameters = {**names, **query}
+        return self.reads.read(operation, parameters, lambda: self._transport.send(question), permission=permission)
+
+    def close(self) -> None:
+        super().close()
+        self._transport.close()
+
+
+def _path(operation: str, names: Mapping[str, str]) -> str:
+    return operation.partition(" ")[2].format(**{name: quote(value) for name, value in names.items()})
+
+
+def _checked(
+    kind: type[Any], reply: Reply, operation: str, permission: str | None, absent: type[CollectionError] = NotFound
+) -> Any:
+    """The body of a reply, if it is an answer, and of this kind: a proxy's answers can be of another."""
+    error = refusal(reply, operation, permission, absent)
+    if error is not None:
+        raise error
+    if not isinstance(reply.body, kind):
+        raise Unavailable(f"the answer is not the {kind.__name__} that it should be", operation=operation)
+    return reply.body

@@ -1,0 +1,60 @@
+"""How an Okta org is named in the configuration."""
+
+import ipaddress
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from collectors import contract
+
+
+class Settings(contract.Settings):
+    """An org, and one way of signing in: an API token, or a service app's client id and private key."""
+
+    org_url: str = Field(description="The org's own URL, as in `https://acme.okta.com`; not the admin console's.")
+    token_file: Path | None = Field(default=None, description="The file that holds the API token.")
+    client_id: str | None = Field(default=None, min_length=1, description="The service app's client id.")
+    private_key_file: Path | None = Field(
+        default=None, description="The file that holds the service app's RSA private key, PEM or JWK."
+    )
+    scopes: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="The scopes to ask for; all that Okta evidence needs, where not set."
+    )
+
+    @field_validator("org_url")
+    @classmethod
+    def _own_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        if parts.scheme not in {"http", "https"} or not host:
+            raise ValueError("must be a URL as in https://acme.okta.com")
+        name, dot, rest = host.partition(".")
+        if name.endswith("-admin"):
+            raise ValueError(f"is the admin console's; use https://{name.removesuffix('-admin')}{dot}{rest}")
+        if parts.scheme == "http" and not _is_loopback(host):
+            raise ValueError(f"must be https, because the token goes there: https://{parts.netloc}")
+        if parts.username is not None or parts.path.rstrip("/") or parts.query or parts.fragment:
+            raise ValueError(f"must be scheme and host only: {parts.scheme}://{host}")
+        # Links that Okta writes do not name the default port; a port that is no number raises here.
+        port = f":{parts.port}" if parts.port not in {None, 443} else ""
+        name = f"[{host}]" if ":" in host else host
+        return f"{parts.scheme}://{name}{port}"
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.client_id is not None and self.token_file is not None:
+            raise ValueError("name either token_file, or client_id and private_key_file; not both")
+        if self.client_id is None and self.private_key_file is not None:
+            raise ValueError("private_key_file needs client_id, the service app's id")
+        if self.client_id is None and self.scopes is not None:
+            raise ValueError("scopes belong to client_id and private_key_file; an API token has none")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

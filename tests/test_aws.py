@@ -1,0 +1,393 @@
+"""The AWS source against a moto server, and against answers and failures put in by botocore's own events."""
+
+import contextlib
+import functools
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from collectors.aws import SOURCE
+from collectors.aws.connection import Connection
+from collectors.aws.moment import Instant
+from collectors.aws.permissions import ACTIONS
+from collectors.aws.settings import Settings
+from collectors.aws.targets import Account, Region
+from collectors.contract import Cancelled, Gap, Journal, Run, Unreachable, journaling
+from collectors.errors import AccessDenied, CollectionError, NotEnabled, Unauthenticated, Unavailable
+from collectors.registry import evidence_types
+from tests.fakes.aws import ACCOUNT, ENVIRONMENT, REGIONS, ROLE, SECOND_ACCOUNT, serving
+from tests.replay_aws import Response, replay
+
+STARTED = datetime(2026, 4, 15, 9, 14, 22, tzinfo=UTC)
+TYPES = {kind.id: kind for kind in evidence_types("aws")}
+S3_TYPES = ("aws_s3_bucket_encryption", "aws_s3_bucket_public_access")
+CALLER = {
+    "call": "sts:GetCallerIdentity",
+    "answer": {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/auditor", "UserId": "AIDAEXAMPLE"},
+}
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    with serving(buckets=300) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def _ambient_identity(monkeypatch, tmp_path):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+
+
+@pytest.fixture
+def run():
+    with ThreadPoolExecutor(8) as pool:
+        yield Run("aws", STARTED, pool, 8, threading.Event())
+
+
+@pytest.fixture
+def entered(run):
+    """Enters AWS with some settings and, where given, with botocore event handlers by event name."""
+    with contextlib.ExitStack() as stack:
+
+        def enter(handlers=None, **settings):
+            def prepare(session):
+                for event, handler in (handlers or {}).items():
+                    session.register(event, handler)
+
+            places = list(Connection(Settings.model_validate(settings), run, prepare).places())
+            for place in places:
+                if not isinstance(place, Unreachable):
+                    stack.callback(place.close)
+            return places
+
+        yield enter
+
+
+def observed(kind, target):
+    return [seen.model_dump(mode="json") for seen in TYPES[kind](target)]
+
+
+def denied(action, when=lambda **_event: True):
+    error = {"Code": "AccessDenied", "Message": f"User: auditor is not authorized to perform: {action}"}
+
+    def deny(**event):
+        answer = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        return (Response(403), answer) if when(**event) else None
+
+    return deny
+
+
+# ── A company of 300 buckets ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_bucket_is_a_record_and_no_operation_is_called_twice(endpoint, entered):
+    """300 buckets in two regions give 300 records a type, and no operation is called twice with the same parameters."""
+    calls = Counter()
+
+    def count(model, params, context, **_event):
+        asked = json.dumps(params, sort_keys=True, default=str)
+        calls[model.service_model.service_name, model.name, asked] += 1
+
+    account = entered({"before-parameter-build": count}, endpoint_url=endpoint, regions=REGIONS)[0]
+    for kind in S3_TYPES:
+        records = observed(kind, account)
+        assert len({record["bucket"] for record in records}) == len(records) == 300
+        assert Counter(record["region"] for record in records) == dict.fromkeys(REGIONS, 150)
+    assert set(calls.values()) == {1}
+    assert len(calls) == 3 + 5 * 300
+
+
+def test_bucket_reads_go_to_the_buckets_region(endpoint, entered):
+    """A bucket is asked about in its own region, whichever region the account is entered by."""
+    asked = set()
+
+    def note(params, context, **_event):
+        asked.add((params["Bucket"][-4:], context["client_region"]))
+
+    account = entered({"before-parameter-build.s3.GetBucketEncryption": note}, endpoint_url=endpoint, regions=REGIONS)[
+        0
+    ]
+    observed("aws_s3_bucket_encryption", account)
+    assert asked == {(region[-4:], region) for region in REGIONS}
+
+
+def test_denied_bucket_is_a_gap_and_changes_no_other_record(endpoint, entered):
+    """A bucket whose reads are denied is a gap that names the permission; the other 299 records stay the same."""
+    name = "acme-002-eu-central-1"
+    deny = denied("s3:GetEncryptionConfiguration", lambda params, **_event: f"/{name}" in params["url"])
+    whole = entered(endpoint_url=endpoint, regions=REGIONS)[0]
+    partly = entered({"before-call.s3.GetBucketEncryption": deny}, endpoint_url=endpoint, regions=REGIONS)[0]
+    expected = [record for record in observed("aws_s3_bucket_encryption", whole) if record["bucket"] != name]
+    found = list(TYPES["aws_s3_bucket_encryption"](partly))
+    (gap,) = [seen for seen in found if isinstance(seen, Gap)]
+    assert (gap.kind, gap.resource, gap.permission) == ("denied", name, "s3:GetEncryptionConfiguration")
+    assert [seen.model_dump(mode="json") for seen in found if seen is not gap] == expected
+    assert len(expected) == 299
+
+
+def test_every_type_reads_the_company(endpoint, entered):
+    """Each evidence type finds what the company has: people, trails, open ports and keys."""
+    account, region, _other = entered(endpoint_url=endpoint, regions=REGIONS)
+    users = {record["user"]: record for record in observed("aws_iam_user_mfa", account)}
+    assert {name: (user["console_access"], user["mfa_type"]) for name, user in users.items()} == {
+        "alice": (True, ["virtual"]),
+        "bob": (True, []),
+        "carol": (True, ["virtual"]),
+        "deploy": (False, []),
+    }
+    (policy,) = observed("aws_iam_password_policy", account)
+    assert (policy["exists"], policy["min_length"], policy["reuse"]) == (True, 14, 24)
+    (root,) = observed("aws_iam_root_account", account)
+    assert (root["root_mfa"], root["root_last_used"]) == (False, "2026-01-05T08:12:41Z")
+    (trail,) = observed("aws_cloudtrail_trails", account)
+    assert (trail["name"], trail["region"], trail["is_logging"]) == ("acme-audit", "us-east-1", True)
+    groups = {record["name"]: record for record in observed("aws_vpc_security_group_ingress", region)}
+    assert {name: group["open_ports"] for name, group in groups.items() if group["open_ports"]} == {
+        "web": ["tcp/443"],
+        "bastion": ["tcp/22"],
+    }
+    assert [name for name, group in groups.items() if group["attached"]] == ["web"]
+    keys = observed("aws_kms_key_rotation", region)
+    assert sorted((key["state"], key["spec"], key["rotation"]) for key in keys if key["rotation"] is not False) == [
+        ("Enabled", "RSA_2048", None),
+        ("Enabled", "SYMMETRIC_DEFAULT", True),
+    ]
+    assert sum(key["pending_deletion"] is not None for key in keys) == 1
+
+
+def test_credential_report_is_shared_by_its_types(endpoint, entered):
+    """The credential report is drawn up once in a run, however many evidence types read it."""
+    account = entered(endpoint_url=endpoint, regions=REGIONS)[0]
+    observed("aws_iam_user_mfa", account)
+    with journaling(Journal()) as journal:
+        observed("aws_iam_root_account", account)
+    report = journal.uses["iam:GetCredentialReport"]
+    assert (report.calls, report.reused, journal.uses["iam:GenerateCredentialReport"].calls) == (0, 1, 0)
+
+
+# ── Accounts and regions ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_account_is_entered_by_its_role(endpoint, entered):
+    """An account with a role is read with that role's credentials, asked for with the external id, for an hour."""
+    asked = []
+    settings = {"accounts": [{"role_arn": ROLE, "external_id": "acme-7f3e"}], "regions": REGIONS}
+    handlers = {"before-parameter-build.sts.AssumeRole": lambda params, **_event: asked.append(params)}
+    account, *regions = entered(handlers, endpoint_url=endpoint, **settings)
+    assert account.identity() == f"arn:aws:sts::{SECOND_ACCOUNT}:assumed-role/chequr-evidence/chequr-agent"
+    assert [place.id for place in (account, *regions)] == [
+        SECOND_ACCOUNT,
+        *(f"{SECOND_ACCOUNT}/{region}" for region in REGIONS),
+    ]
+    assert len(observed("aws_s3_bucket_encryption", account)) == 2
+    expected = {"RoleArn": ROLE, "RoleSessionName": "chequr-agent", "DurationSeconds": 3600, "ExternalId": "acme-7f3e"}
+    assert asked == [expected]
+
+
+def test_denied_role_leaves_a_gap_for_each_type_and_spares_other_accounts(endpoint, entered):
+    """A role that may not be assumed is tried once, fails each read with its permission, and ends no other account."""
+    tries = []
+    deny = denied("sts:AssumeRole", lambda **_event: not tries.append(1))
+    accounts = [{"role_arn": ROLE}, {}]
+    handlers = {"before-call.sts.AssumeRole": deny}
+    *closed, account, _first, _second = entered(handlers, endpoint_url=endpoint, accounts=accounts, regions=REGIONS)
+    for target in closed:
+        kind = "aws_iam_password_policy" if isinstance(target, Account) else "aws_kms_key_rotation"
+        with pytest.raises(AccessDenied) as raised:
+            observed(kind, target)
+        assert (raised.value.operation, raised.value.permission) == ("sts:AssumeRole", "sts:AssumeRole")
+    assert len(tries) == 1
+    assert len(observed("aws_iam_password_policy", account)) == 1
+
+
+def test_regions_are_discovered_where_none_are_named(endpoint, entered):
+    """Without configured regions every region that is enabled in the account is a place, and no other."""
+    account, *regions = entered(endpoint_url=endpoint)
+    names = {place.region for place in regions}
+    assert isinstance(account, Account)
+    assert all(isinstance(place, Region) for place in regions)
+    assert set(REGIONS) <= names
+    assert "me-south-1" not in names
+
+
+def test_failed_discovery_leaves_the_account_readable(endpoint, entered):
+    """Where regions cannot be discovered, the account is read all the same, and its regions are one known gap."""
+    deny = denied("ec2:DescribeRegions")
+    account, regions = entered({"before-call.ec2.DescribeRegions": deny}, endpoint_url=endpoint)
+    assert isinstance(account, Account)
+    assert (regions.kind, regions.id, regions.cause.permission) == (Region, ACCOUNT, "ec2:DescribeRegions")
+
+
+def test_account_is_not_mistaken_for_another(endpoint, entered):
+    """Credentials of another account than the configured one are refused before anything is read with them."""
+    account = entered(endpoint_url=endpoint, accounts=[{"id": "444455556666"}], regions=["eu-central-1"])[0]
+    with pytest.raises(Unauthenticated, match=f"those of account {ACCOUNT}, not of 444455556666"):
+        observed("aws_iam_password_policy", account)
+
+
+def test_endpoint_that_does_not_answer_is_unavailable_soon(entered):
+    """An endpoint that refuses connections makes both kinds of place unreachable within seconds."""
+    began = time.monotonic()
+    places = entered(endpoint_url="http://127.0.0.1:9", regions=REGIONS)
+    assert [place.kind for place in places] == [Account, Region]
+    assert all(isinstance(place.cause, Unavailable) for place in places)
+    assert time.monotonic() - began < 10
+
+
+def test_lost_endpoint_is_not_waited_for_at_each_read(endpoint, entered):
+    """Once an endpoint was given up, its further reads try it once each."""
+    tries = Counter()
+    handlers = {
+        "before-sign.s3": lambda request, **_event: setattr(request, "url", "http://127.0.0.1:9/"),
+        "request-created.s3": lambda operation_name, **_event: tries.update([operation_name]),
+    }
+    account = entered(handlers, endpoint_url=endpoint, regions=["us-east-1"])[0]
+    for operation in ("s3:GetBucketAcl", "s3:GetBucketPolicyStatus"):
+        with pytest.raises(Unavailable):
+            account.read(operation, Bucket="acme-001-us-east-1")
+    assert tries == {"GetBucketAcl": 3, "GetBucketPolicyStatus": 1}
+
+
+def test_missing_credentials_and_profile_are_told(entered, monkeypatch):
+    """No credentials, or a profile that is not there, is one clear cause for both kinds of place."""
+    places = entered(profile="acme-audit", regions=REGIONS)
+    assert "acme-audit" in str(places[0].cause)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name)
+    places += entered(endpoint_url="http://127.0.0.1:9", regions=REGIONS)
+    assert [type(place.cause) for place in places] == [Unauthenticated] * 4
+
+
+# ── What AWS answers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "AccessDenied", "denied"),
+        (400, "AccessDeniedException", "denied"),
+        (403, "UnauthorizedOperation", "denied"),
+        (403, "SomethingNew", "denied"),
+        (400, "ExpiredToken", "unauthenticated"),
+        (403, "InvalidClientTokenId", "unauthenticated"),
+        (403, "SignatureDoesNotMatch", "unauthenticated"),
+        (403, "OptInRequired", "not_enabled"),
+        (400, "SubscriptionRequiredException", "not_enabled"),
+        (404, "NoSuchBucket", "not_found"),
+        (400, "Throttling", "unavailable"),
+        (503, "SlowDown", "unavailable"),
+        (500, "InternalError", "unavailable"),
+    ],
+)
+def test_errors_keep_their_meaning(status, code, kind, run):
+    """Each of AWS's error codes becomes the one state that it means, with AWS's own words in the message."""
+    error = {"status": status, "code": code, "message": "AWS's own words"}
+    answers = [CALLER, {"call": "iam:GetAccountPasswordPolicy", "error": error}]
+    with replay(answers, {"regions": ["us-east-1"]}, run) as places:
+        with pytest.raises(CollectionError, match=f"{code}: AWS's own words") as raised:
+            list(TYPES["aws_iam_password_policy"](next(places)))
+    assert raised.value.kind == kind
+
+
+def test_credentials_refused_in_one_region_only_mean_that_it_is_off(run):
+    """Good credentials that a region does not know mean that the region is not enabled; nobody is locked out."""
+    error = {"status": 401, "code": "AuthFailure", "message": "AWS was not able to validate the credentials"}
+    answers = [CALLER, {"call": "kms:ListKeys", "parameters": {"Limit": 1000}, "region": "ap-east-1", "error": error}]
+    with replay(answers, {"regions": ["us-east-1", "ap-east-1"]}, run) as places:
+        *_others, disabled = places
+        with pytest.raises(NotEnabled):
+            list(TYPES["aws_kms_key_rotation"](disabled))
+
+
+def test_waiting_for_the_report_ends_with_the_run(run):
+    """A run that is asked to stop does not wait for the credential report, and says while it waits why."""
+    waits = []
+    run = Run("aws", STARTED, run.pool, run.workers, run.cancelled, lambda reason, _seconds: waits.append(reason))
+    run.cancelled.set()
+    answers = [CALLER, {"call": "iam:GenerateCredentialReport", "answer": {"State": "STARTED"}}]
+    with replay(answers, {"regions": ["us-east-1"]}, run) as places, pytest.raises(Cancelled):
+        list(TYPES["aws_iam_user_mfa"](next(places)))
+    assert waits == ["AWS draws up the credential report"]
+
+
+def test_instants_are_in_utc():
+    """A record's times do not depend on the time zone of the machine that read them."""
+    elsewhere = datetime(2026, 4, 15, 11, 14, 22, tzinfo=timezone(timedelta(hours=2)))
+    assert TypeAdapter(Instant).validate_python(elsewhere).isoformat() == STARTED.isoformat()
+
+
+# ── Settings, grants, imports ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"accounts": [{"id": "12345"}]}, "12 digits in quotes"),
+        ({"accounts": [{"id": 123456789012}]}, "12 digits in quotes"),
+        ({"accounts": [{"role_arn": "arn:aws:iam::123456789012:user/x"}]}, "role ARN is written"),
+        ({"accounts": [{"id": ACCOUNT, "role_arn": ROLE}]}, f"the role is in account {SECOND_ACCOUNT}"),
+        ({"accounts": [{"external_id": "acme"}]}, "name the role_arn"),
+        ({"accounts": [{"role_arn": ROLE, "external_id": "x y"}]}, "2 to 1224"),
+        ({"accounts": [{"id": ACCOUNT}, {"id": ACCOUNT}]}, f"{ACCOUNT} is listed twice"),
+        ({"accounts": [{}, {}]}, "the ambient account is listed twice"),
+        ({"accounts": []}, "at least 1 item"),
+        ({"regions": ["Frankfurt"]}, "'Frankfurt' is not a region"),
+        ({"regions": []}, "at least 1 item"),
+        ({"endpoint_url": "127.0.0.1:5000"}, "an endpoint is a scheme and a host"),
+        ({"region": ["eu-central-1"]}, "Extra inputs"),
+    ],
+)
+def test_wrong_settings_are_refused_with_the_reason(settings, message):
+    """Each wrong setting is refused, and the message says what is wrong and how it is written."""
+    with pytest.raises(ValidationError, match=message):
+        Settings.model_validate(settings)
+
+
+def test_grants_are_the_least_policy():
+    """The policy allows what the types declare, and discovering regions only where a type runs in them."""
+    policy = SOURCE.grants([TYPES["aws_s3_bucket_encryption"]])
+    (statement,) = policy["Statement"]
+    assert statement["Action"] == [
+        "s3:GetBucketLocation",
+        "s3:GetBucketPublicAccessBlock",
+        "s3:GetEncryptionConfiguration",
+        "s3:ListAllMyBuckets",
+    ]
+    (statement,) = SOURCE.grants([TYPES["aws_kms_key_rotation"]])["Statement"]
+    assert "ec2:DescribeRegions" in statement["Action"]
+
+
+def test_each_permission_is_an_operation_or_a_known_exception():
+    """Every declared permission is an operation of AWS's own service model, or the action of a listed exception."""
+    from botocore.session import Session
+
+    session = Session()
+    model = functools.cache(session.get_service_model)
+    for permission in {permission for kind in TYPES.values() for permission in kind.permissions}:
+        service, name = permission.split(":")
+        assert permission in ACTIONS.values() or name in model(service).operation_names
+    for operation in ACTIONS:
+        service, name = operation.split(":")
+        assert name in model(service).operation_names
+
+
+def test_catalogue_costs_no_sdk():
+    """Naming the source and its evidence types imports neither boto3 nor botocore."""
+    code = (
+        "import sys; from collectors.registry import evidence_types, source; "
+        "source('aws'); assert len(evidence_types('aws')) >= 8; "
+        "assert not {'boto3', 'botocore'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
