@@ -207,5 +207,5 @@ def _tell(collector: str, observed: Observed) -> None:
         parts=observed.parts,
         controls=list(observed.controls),
         snapshot=observed.snapshot_id,
-        first_gap=observed.told[0].message if observed.told else None,
+        **({"first_gap": observed.told[0].message} if observed.told else {}),
     )

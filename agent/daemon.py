@@ -17,10 +17,11 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from agent import connect, schedule
-from agent.config import Collector, ConfigurationInvalid, Loaded, load
+from agent.config import Collector, ConfigurationInvalid, Loaded
 from agent.deliver import Deliverer
 from agent.errors import ChequrError
 from agent.ledger import Ledger
+from agent.load import load
 from agent.lock import Locked, lock
 from agent.run import run_collector
 from agent.runs import Runs

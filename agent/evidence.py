@@ -1,7 +1,6 @@
 """From a snapshot to evidence: payloads of at most the API's size, their request bytes and their keys.
 
-    Spool      what was observed, line by line, in memory or in an unnamed file: it never grows with the population
-    Snapshot   a spool, and how it was obtained
+    Snapshot   what was observed, and how it was obtained
     Evidence   one POST: bytes and Idempotency-Key fixed here, the same however often they are sent
 
 Splitting is a pure function of the snapshot and the limit.
@@ -11,80 +10,22 @@ import base64
 import gzip
 import hashlib
 import json
-import tempfile
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 from agent import __version__
 from agent.canonical import canonical, carriable, digest, widest
 from agent.redaction import redact
-from collectors.contract import Gap, Journal, Period, Record, Use
+from agent.spool import Line, Spool
+from collectors.contract import Journal, Period, Use
 
 PayloadShape = Literal["snapshot", "record"]
 
-_IN_MEMORY = 1_000_000  # bytes of a spool before it moves to disk
 _PARAMETERS_SHOWN = 5  # distinct parameter sets written out for an operation; more are counted and digested
 _PART_DIGITS = 9_999_999  # stands for both part numbers while an envelope is measured
-
-
-@dataclass(frozen=True)
-class Line:
-    """One record or gap in canonical bytes, and the most bytes that any encoder would need for it."""
-
-    is_gap: bool
-    content: bytes
-    width: int
-
-
-class Spool:
-    """The observations of one snapshot in their order, scrubbed of secrets, appended once and read many times."""
-
-    def __init__(self, directory: Path | None = None) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(directory) if directory else None)  # noqa: SIM115 closed by close()
-        self._lengths = array("Q")
-        self._widths = array("Q")
-        self._gaps = array("b")
-        self._digest = hashlib.sha256()
-        self.redactions = 0
-
-    def append(self, observation: Record | Gap) -> None:
-        value, redactions = redact(carriable(observation.model_dump(mode="json")))
-        content = canonical(value)
-        self.redactions += redactions
-        self._gaps.append(isinstance(observation, Gap))
-        self._lengths.append(len(content))
-        self._widths.append(widest(value))
-        self._file.write(content)
-        if not isinstance(observation, Gap):
-            self._digest.update(content + b"\n")
-
-    @property
-    def records(self) -> int:
-        return len(self._gaps) - self.gaps
-
-    @property
-    def gaps(self) -> int:
-        return self._gaps.count(1)
-
-    @property
-    def records_digest(self) -> str:
-        """SHA-256 over all records in canonical JSON, each followed by a line feed."""
-        return f"sha256:{self._digest.hexdigest()}"
-
-    def __iter__(self) -> Iterator[Line]:
-        offset = 0
-        for is_gap, length, width in zip(self._gaps, self._lengths, self._widths, strict=True):
-            self._file.seek(offset)
-            yield Line(bool(is_gap), self._file.read(length), width)
-            offset += length
-
-    def close(self) -> None:
-        self._file.close()
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import structlog
 from pydantic import ValidationError
 
 from agent.config import Collector
-from agent.evidence import Snapshot, Spool
+from agent.evidence import Snapshot
 from agent.items import Checkpoint
+from agent.spool import Spool
 from collectors.contract import Cancelled, EvidenceType, Journal, Period, Target, Unreachable, explain, journaling
 from collectors.errors import CollectionError, Gap, Invalid, Omitted
 

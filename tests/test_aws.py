@@ -41,37 +41,46 @@ def endpoint():
         yield url
 
 
-@pytest.fixture(autouse=True)
-def _ambient_identity(monkeypatch, tmp_path):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
+@pytest.fixture(scope="module", autouse=True)
+def _ambient_identity(tmp_path_factory):
+    nowhere = tmp_path_factory.mktemp("aws") / "none"
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in ENVIRONMENT.items():
+            environment.setenv(name, value)
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            environment.setenv(name, str(nowhere))
+        yield
 
 
 @pytest.fixture
 def run():
-    with ThreadPoolExecutor(8) as pool:
-        yield Run("aws", STARTED, pool, 8, threading.Event())
+    with running() as run:
+        yield run
 
 
 @pytest.fixture
 def entered(run):
     """Enters AWS with some settings and, where given, with botocore event handlers by event name."""
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as places:
+        yield lambda handlers=None, **settings: enter(places, run, handlers or {}, settings)
 
-        def enter(handlers=None, **settings):
-            def prepare(session):
-                for event, handler in (handlers or {}).items():
-                    session.register(event, handler)
 
-            places = list(Connection(Settings.model_validate(settings), run, prepare).places())
-            for place in places:
-                if not isinstance(place, Unreachable):
-                    stack.callback(place.close)
-            return places
+@contextlib.contextmanager
+def running():
+    with ThreadPoolExecutor(8) as pool:
+        yield Run("aws", STARTED, pool, 8, threading.Event())
 
-        yield enter
+
+def enter(stack, run, handlers, settings):
+    def prepare(session):
+        for event, handler in handlers.items():
+            session.register(event, handler)
+
+    places = list(Connection(Settings.model_validate(settings), run, prepare).places())
+    for place in places:
+        if not isinstance(place, Unreachable):
+            stack.callback(place.close)
+    return places
 
 
 def observed(kind, target):
@@ -91,47 +100,51 @@ def denied(action, when=lambda **_event: True):
 # ── A company of 300 buckets ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_bucket_is_a_record_and_no_operation_is_called_twice(endpoint, entered):
-    """300 buckets in two regions give 300 records a type, and no operation is called twice with the same parameters."""
-    calls = Counter()
+class Survey:
+    """One whole reading of the buckets: the records by evidence type, and every call with its region."""
 
-    def count(model, params, context, **_event):
+    def __init__(self, endpoint):
+        self.calls = Counter()
+        with running() as run, contextlib.ExitStack() as places:
+            settings = {"endpoint_url": endpoint, "regions": REGIONS}
+            account = enter(places, run, {"before-parameter-build": self.count}, settings)[0]
+            self.records = {kind: observed(kind, account) for kind in S3_TYPES}
+
+    def count(self, model, params, context, **_event):
         asked = json.dumps(params, sort_keys=True, default=str)
-        calls[model.service_model.service_name, model.name, asked] += 1
+        self.calls[model.service_model.service_name, model.name, asked, context["client_region"]] += 1
 
-    account = entered({"before-parameter-build": count}, endpoint_url=endpoint, regions=REGIONS)[0]
-    for kind in S3_TYPES:
-        records = observed(kind, account)
+
+@pytest.fixture(scope="module")
+def survey(endpoint):
+    return Survey(endpoint)
+
+
+def test_every_bucket_is_a_record_and_no_operation_is_called_twice(survey):
+    """300 buckets in two regions give 300 records a type, and no operation is called twice with the same parameters."""
+    for records in survey.records.values():
         assert len({record["bucket"] for record in records}) == len(records) == 300
         assert Counter(record["region"] for record in records) == dict.fromkeys(REGIONS, 150)
-    assert set(calls.values()) == {1}
-    assert len(calls) == 3 + 5 * 300
+    assert set(survey.calls.values()) == {1}
+    assert len({call[:3] for call in survey.calls}) == len(survey.calls) == 3 + 5 * 300
 
 
-def test_bucket_reads_go_to_the_buckets_region(endpoint, entered):
+def test_bucket_reads_go_to_the_buckets_region(survey):
     """A bucket is asked about in its own region, whichever region the account is entered by."""
-    asked = set()
-
-    def note(params, context, **_event):
-        asked.add((params["Bucket"][-4:], context["client_region"]))
-
-    account = entered({"before-parameter-build.s3.GetBucketEncryption": note}, endpoint_url=endpoint, regions=REGIONS)[
-        0
-    ]
-    observed("aws_s3_bucket_encryption", account)
-    assert asked == {(region[-4:], region) for region in REGIONS}
+    reads = [call for call in survey.calls if call[1] in {"GetBucketEncryption", "GetBucketAcl"}]
+    assert len(reads) == 600
+    assert all(json.loads(asked)["Bucket"].endswith(region) for _service, _name, asked, region in reads)
 
 
-def test_denied_bucket_is_a_gap_and_changes_no_other_record(endpoint, entered):
+def test_denied_bucket_is_a_gap_and_changes_no_other_record(endpoint, survey, entered):
     """A bucket whose reads are denied is a gap that names the permission; the other 299 records stay the same."""
     name = "acme-002-eu-central-1"
     deny = denied("s3:GetEncryptionConfiguration", lambda params, **_event: f"/{name}" in params["url"])
-    whole = entered(endpoint_url=endpoint, regions=REGIONS)[0]
-    partly = entered({"before-call.s3.GetBucketEncryption": deny}, endpoint_url=endpoint, regions=REGIONS)[0]
-    expected = [record for record in observed("aws_s3_bucket_encryption", whole) if record["bucket"] != name]
-    found = list(TYPES["aws_s3_bucket_encryption"](partly))
+    account = entered({"before-call.s3.GetBucketEncryption": deny}, endpoint_url=endpoint, regions=REGIONS)[0]
+    found = list(TYPES["aws_s3_bucket_encryption"](account))
     (gap,) = [seen for seen in found if isinstance(seen, Gap)]
     assert (gap.kind, gap.resource, gap.permission) == ("denied", name, "s3:GetEncryptionConfiguration")
+    expected = [record for record in survey.records["aws_s3_bucket_encryption"] if record["bucket"] != name]
     assert [seen.model_dump(mode="json") for seen in found if seen is not gap] == expected
     assert len(expected) == 299
 
@@ -295,9 +308,9 @@ def test_errors_keep_their_meaning(status, code, kind, run):
     """Each of AWS's error codes becomes the one state that it means, with AWS's own words in the message."""
     error = {"status": status, "code": code, "message": "AWS's own words"}
     answers = [CALLER, {"call": "iam:GetAccountPasswordPolicy", "error": error}]
-    with replay(answers, {"regions": ["us-east-1"]}, run) as places:
-        with pytest.raises(CollectionError, match=f"{code}: AWS's own words") as raised:
-            list(TYPES["aws_iam_password_policy"](next(places)))
+    expected = pytest.raises(CollectionError, match=f"{code}: AWS's own words")
+    with replay(answers, {"regions": ["us-east-1"]}, run) as places, expected as raised:
+        list(TYPES["aws_iam_password_policy"](next(places)))
     assert raised.value.kind == kind
 
 

@@ -1,6 +1,5 @@
 """The command `chequr-agent`. Modules that a command needs are imported when it runs, so that help is quick."""
 
-import os
 import sys
 
 from agent.exit import Exit
@@ -11,29 +10,13 @@ def main() -> None:
     from agent.cli.app import app
 
     try:
-        app(standalone_mode=False)
+        app()  # ends by SystemExit, with exit code 2 where the command was not understood
     except Exception as error:  # around the command: whatever it is, it ends in a message
         sys.exit(_report(error))
 
 
 def _report(error: Exception) -> int:
     """One message on standard error, and the exit code."""
-    import click
-
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code
-    if isinstance(error, click.Abort):
-        return _say("stopped", Exit.FAILURE)
-    if isinstance(error, click.ClickException):
-        error.show()
-        return Exit.USAGE
-    if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: nothing to say
-        return Exit.FAILURE
-    return _foreseen(error)
-
-
-def _foreseen(error: Exception) -> int:
     from agent.config import ConfigurationInvalid
     from agent.errors import ChequrError, Forbidden, TokenUnusable, Unauthorized
     from agent.lock import Locked

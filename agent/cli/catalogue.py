@@ -80,7 +80,8 @@ def permissions(
 
 def _configured(config: Any, source: str) -> set[str]:
     """The ids of the types that the configuration chooses; none where there is no configuration to ask."""
-    from agent.config import ConfigurationInvalid, load, locate
+    from agent.config import ConfigurationInvalid
+    from agent.load import load, locate
 
     try:
         loaded = load(locate(config))
@@ -95,8 +96,9 @@ def _configured(config: Any, source: str) -> set[str]:
 def _controls(config: Any) -> "ControlMap":
     """The mapping as far as it is known here; nothing is asked for it, and a configuration is not needed."""
     from agent import connect
-    from agent.config import ConfigurationInvalid, load, locate
+    from agent.config import ConfigurationInvalid
     from agent.controls import ControlMap
+    from agent.load import load, locate
 
     try:
         loaded = load(locate(config))

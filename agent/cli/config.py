@@ -11,7 +11,7 @@ app = typer.Typer(help="The configuration.", no_args_is_help=True)
 def check(config: ConfigPath = None, *, json: Json = False) -> None:
     """Checks the configuration as a whole, and names every problem. Exit code 78 where there is one."""
     from agent.cli.output import count, print_json, say
-    from agent.config import load, locate
+    from agent.load import load, locate
 
     loaded = load(locate(config))
     if json:

@@ -28,7 +28,7 @@ def start(config: Path | None, *, verbose: bool = False, quiet: bool = False) ->
 
     `quiet` commands tell people what happened themselves: on a terminal only errors are logged beside that.
     """
-    from agent.config import load, locate
+    from agent.load import load, locate
     from agent.log import configure
 
     loaded = load(locate(config))

@@ -72,6 +72,10 @@ class Strike:
     def kind(self) -> str | None:
         return None if self.fault is None else self.fault.kind
 
+    @property
+    def kinds(self) -> list[str]:
+        return [kind for kind in ("slow" if self.delay else None, self.kind) if kind]
+
 
 def fault(text: str) -> Fault:
     """Reads one fault. Raises InvalidOption, which says what is wrong with which part."""

@@ -77,8 +77,7 @@ class Gate:
         _take(passage.bucket)
         passage.strike = self._traffic.faults.strike(scope["path"], body)
         call = Call(key, scope["method"], scope["path"], body, _idempotency_key(scope), passage.strike)
-        if passage.strike.kind:
-            self._traffic.struck[passage.strike.kind] += 1
+        self._traffic.struck.update(passage.strike.kinds)
         return await self._meet(scope, call)
 
     async def _meet(self, scope: Scope, call: Call) -> Answer:

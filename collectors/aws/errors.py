@@ -59,7 +59,7 @@ def translation(operation: str, permission: str | None, *, elsewhere: bool = Fal
         aws.TokenRetrievalError,
     ) as error:
         raise Unauthenticated(str(error), operation=operation) from error
-    except (aws.HTTPClientError, aws.IncompleteReadError) as error:
+    except (aws.ConnectionError, aws.HTTPClientError, aws.IncompleteReadError) as error:
         raise Unavailable(str(error), operation=operation) from error
     except aws.BotoCoreError as error:
         raise Invalid(str(error), operation=operation) from error

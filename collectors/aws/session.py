@@ -82,15 +82,11 @@ class Patience:
         self._attempts = UNANSWERED_ATTEMPTS
 
     def needs_retry(self, attempts: int, caught_exception: Exception | None, **_event: Any) -> None:
-        from botocore.exceptions import (  # type: ignore[import-untyped]  # botocore has no stubs
-            ConnectTimeoutError,
-            EndpointConnectionError,
-            HTTPClientError,
-        )
+        from botocore import exceptions as aws  # type: ignore[import-untyped]  # botocore has no stubs
 
-        if not isinstance(caught_exception, HTTPClientError) or attempts < self._attempts:
+        if not isinstance(caught_exception, (aws.ConnectionError, aws.HTTPClientError)) or attempts < self._attempts:
             return
-        if isinstance(caught_exception, (ConnectTimeoutError, EndpointConnectionError)):
+        if isinstance(caught_exception, aws.ConnectionError):
             self._attempts = 1
         raise caught_exception
 

@@ -69,12 +69,12 @@ def protection(organization: Organization) -> Iterator[BranchProtection | Gap]:
     pages = organization.pages(DEFAULT_BRANCHES, PATH, {"login": organization.login}, size=PAGE)
     for page in pages:
         yield from (fault.error.gap() for fault in page.faults)
-        for seen in organization.each(page.nodes, partial(_look, organization), resource=_name):
-            if isinstance(seen, Gap):
-                yield seen
-                continue
+        yield from (fault.error.gap(_name(node)) for node in page.nodes for fault in node.faults)
+        whole = [node for node in page.nodes if not node.faults]
+        for seen in organization.each(whole, partial(_look, organization), resource=_name):
             yield seen
-            yield from _hidden(seen, hidden)
+            if isinstance(seen, BranchProtection):
+                yield from _hidden(seen, hidden)
 
 
 def _name(node: Node) -> str:
@@ -84,8 +84,6 @@ def _name(node: Node) -> str:
 
 
 def _look(organization: Organization, node: Node) -> BranchProtection:
-    for fault in node.faults:
-        raise fault.error
     if node.value is None:
         raise AccessDenied("the repository is not shown", operation=DEFAULT_BRANCHES.operation, permission=METADATA)
     _require_whole(node.value)

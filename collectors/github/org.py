@@ -48,13 +48,12 @@ def two_factor(organization: Organization) -> Iterator[OrganizationTwoFactor | G
             facts[name] = look(organization)
         except CollectionError as error:
             failures[name] = error
-    if not facts:
-        raise failures["required"]
-    yield OrganizationTwoFactor(
-        organization=organization.login,
-        unknown=list(failures),
-        **{name: facts.get(name) for name in looks},
-    )
+    if facts:
+        yield OrganizationTwoFactor(
+            organization=organization.login,
+            unknown=list(failures),
+            **{name: facts.get(name) for name in looks},
+        )
     for name, failure in failures.items():
         yield failure.gap(f"{organization.login}/{name}")
 

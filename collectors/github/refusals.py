@@ -20,6 +20,10 @@ NOT_ON_PLAN = ("upgrade to ", "not available for", "must be enabled", "is not en
 GAVE_UP = ("INTERNAL", "SERVICE_UNAVAILABLE", "LOADING", "RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED")
 
 
+class SingleSignOn(AccessDenied):
+    remedy = "Authorize the token for single sign-on to the organization, in the token's settings on GitHub."
+
+
 def refusal(
     reply: Reply, operation: str, permission: str | None, absent: type[CollectionError] = NotFound
 ) -> CollectionError | None:
@@ -43,8 +47,9 @@ def fault(error: Mapping[str, Any], operation: str, permission: str | None) -> C
     if code == "NOT_FOUND":
         return NotFound(message, operation=operation)
     if code in ("FORBIDDEN", "INSUFFICIENT_SCOPES"):
-        single_sign_on = isinstance(extensions, dict) and extensions.get("saml_failure")
-        return AccessDenied(message, operation=operation, permission=None if single_sign_on else permission)
+        if isinstance(extensions, dict) and extensions.get("saml_failure"):
+            return SingleSignOn(message, operation=operation)
+        return AccessDenied(message, operation=operation, permission=permission)
     if code == "undefinedField":  # an older Enterprise Server
         return NotEnabled(message, operation=operation)
     if code in GAVE_UP or message.startswith("Something went wrong while executing your query"):
@@ -56,6 +61,8 @@ def _kind(reply: Reply, absent: type[CollectionError]) -> type[CollectionError]:
     message = reply.message.lower()
     if reply.status == HTTPStatus.UNAUTHORIZED:
         return Unauthenticated
+    if reply.status == HTTPStatus.FORBIDDEN and "x-github-sso" in reply.headers:
+        return SingleSignOn
     if reply.status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY):
         if any(words in message for words in NOT_ON_PLAN):
             return NotEnabled
@@ -73,8 +80,6 @@ def _kind(reply: Reply, absent: type[CollectionError]) -> type[CollectionError]:
 def _reason(reply: Reply) -> str:
     if 300 <= reply.status < HTTPStatus.BAD_REQUEST:  # noqa: PLR2004 - as above
         return "it has moved to another name, which a read does not follow"
-    if "x-github-sso" in reply.headers:
-        return f"{reply.message} Authorize the token for single sign-on to this organization in its settings."
     return reply.message or f"refused with status {reply.status}"
 
 
@@ -82,7 +87,7 @@ def _grant(reply: Reply, permission: str | None) -> str | None:
     """What would mend a refusal: GitHub names it where a permission lacks, in the words `members=read`."""
     if "owners" in reply.message.lower():
         return OWNERSHIP
-    if "x-github-sso" in reply.headers or "IP allow list" in reply.message:
+    if "IP allow list" in reply.message:
         return None
     accepted = reply.headers.get("x-accepted-github-permissions", "")
     return accepted.replace("=", ":") or permission

@@ -101,18 +101,18 @@ class _Carriage:
 
 def _carriage(file: File, stream: io.FileIO, original: Original, media: Media) -> _Carriage:
     """Rows, if reading the whole file as rows succeeds; else chunks, which need no reading to be right."""
-    reason = None
+    reasons = []
     for reader in _readers(media):
         try:
             count = _count(file, stream, media, reader)
             columns = _columns(file, stream, media)
         except UnicodeError:
-            reason = f"it is not {(media.encoding or '').removesuffix('-sig')} text throughout"
+            reasons.append(f"it is not {(media.encoding or '').removesuffix('-sig')} text throughout")
         except (ValueError, RecursionError, csv.Error) as error:
-            reason = str(error).splitlines()[0]
+            reasons.append(str(error).splitlines()[0])
         else:
             return _Carriage("rows", count, reader, columns)
-    return _Carriage("chunks", -(-original.size // CHUNK), unreadable=reason)
+    return _Carriage("chunks", -(-original.size // CHUNK), unreadable="; ".join(dict.fromkeys(reasons)) or None)
 
 
 def _readers(media: Media) -> tuple[Reader, ...]:

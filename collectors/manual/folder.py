@@ -11,7 +11,7 @@ from pathlib import Path
 from unicodedata import category
 
 from collectors.errors import CollectionError, Invalid, NotFound
-from collectors.manual.errors import LIST, FileMissing, FolderMissing, NotFollowed, translated
+from collectors.manual.errors import LIST, READ, FileMissing, FolderMissing, NotFollowed, translated
 
 SIDECAR = ".meta.toml"
 
@@ -163,9 +163,9 @@ class Folder:
         except PermissionError:
             raise
         except OSError as error:
-            raise NotFollowed(f"the symbolic link {shown(link)} leads nowhere") from error
+            raise NotFollowed(f"the symbolic link {shown(link)} leads nowhere", operation=READ) from error
         if real == self.root or os.path.commonpath([self.root, real]) != self.root:
-            raise NotFollowed(f"the symbolic link {shown(link)} leads out of the folder")
+            raise NotFollowed(f"the symbolic link {shown(link)} leads out of the folder", operation=READ)
         return os.path.relpath(real, self.root)
 
 
@@ -175,7 +175,7 @@ def _paired(control: str, places: list[Place]) -> Iterator[Found]:
     sidecars = {place.name.removesuffix(SIDECAR): place for place in places if place.name.endswith(SIDECAR)}
     for name in sorted(files.keys() | sidecars.keys()):
         sidecar = sidecars.get(name)
-        missing = FileMissing(f"{shown(name)}{SIDECAR} describes a file that is not there")
+        missing = FileMissing(f"{shown(name)}{SIDECAR} describes a file that is not there", operation=READ)
         yield Found(files.get(name) or Place(name, name, missing), control, sidecar)
 
 

@@ -28,6 +28,8 @@ def one_value(text: TextIO) -> Iterator[Row]:
 def objects(text: TextIO) -> Iterator[Row]:
     """The objects of a JSON array, one at a time. Raises NotRows where the file is anything else."""
     window = _Window(text)
+    if window.peek() != "[":
+        raise NotRows("it is not a JSON array")
     window.expect("[")
     number = 0
     while window.peek() != "]":

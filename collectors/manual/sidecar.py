@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from collectors.contract import Record
-from collectors.manual.errors import BadSidecar
+from collectors.manual.errors import READ, BadSidecar
 
 LIMIT = 64 * 1024
 
@@ -60,19 +60,19 @@ class Sidecar(Record):
 def parse(content: bytes, name: str) -> Sidecar:
     """The sidecar called `name`. Raises BadSidecar, which names every faulty key and its line."""
     if len(content) > LIMIT:
-        raise BadSidecar(f"{name} is larger than {LIMIT} bytes")
+        raise BadSidecar(f"{name} is larger than {LIMIT} bytes", operation=READ)
     try:
         text = content.decode("utf-8-sig")
         keys = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        raise BadSidecar(f"{name} is not UTF-8 text") from error
+        raise BadSidecar(f"{name} is not UTF-8 text", operation=READ) from error
     except tomllib.TOMLDecodeError as error:
-        raise BadSidecar(f"{name} is not TOML: {error}") from error
+        raise BadSidecar(f"{name} is not TOML: {error}", operation=READ) from error
     try:
         return Sidecar.model_validate(keys)
     except ValidationError as error:
         faults = "; ".join(_fault(fault, text) for fault in error.errors(include_url=False, include_context=False))
-        raise BadSidecar(f"{name}: {faults}") from error
+        raise BadSidecar(f"{name}: {faults}", operation=READ) from error
 
 
 def _fault(fault: Any, text: str) -> str:

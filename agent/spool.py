@@ -1,0 +1,73 @@
+"""What one evidence type observed at one target, line by line, until all of it is known.
+
+Memory does not grow with the population: beyond a first megabyte the lines are in a file without a name, which is
+gone with its process. Secrets are taken out before a line is written.
+"""
+
+import hashlib
+import tempfile
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.canonical import canonical, carriable, widest
+from agent.redaction import redact
+from collectors.contract import Gap, Record
+
+_IN_MEMORY = 1_000_000  # bytes before the lines move to disk
+
+
+@dataclass(frozen=True)
+class Line:
+    """One record or gap in canonical bytes, and the most bytes that any encoder would need for it."""
+
+    is_gap: bool
+    content: bytes
+    width: int
+
+
+class Spool:
+    """The observations of one snapshot in their order, scrubbed of secrets, appended once and read many times."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(directory) if directory else None)  # noqa: SIM115 closed by close()
+        self._lengths = array("Q")
+        self._widths = array("Q")
+        self._gaps = array("b")
+        self._digest = hashlib.sha256()
+        self.redactions = 0
+
+    def append(self, observation: Record | Gap) -> None:
+        value, redactions = redact(carriable(observation.model_dump(mode="json")))
+        content = canonical(value)
+        self.redactions += redactions
+        self._gaps.append(isinstance(observation, Gap))
+        self._lengths.append(len(content))
+        self._widths.append(widest(value))
+        self._file.write(content)
+        if not isinstance(observation, Gap):
+            self._digest.update(content + b"\n")
+
+    @property
+    def records(self) -> int:
+        return len(self._gaps) - self.gaps
+
+    @property
+    def gaps(self) -> int:
+        return self._gaps.count(1)
+
+    @property
+    def records_digest(self) -> str:
+        """SHA-256 over all records in canonical JSON, each followed by a line feed."""
+        return f"sha256:{self._digest.hexdigest()}"
+
+    def __iter__(self) -> Iterator[Line]:
+        offset = 0
+        for is_gap, length, width in zip(self._gaps, self._lengths, self._widths, strict=True):
+            self._file.seek(offset)
+            yield Line(bool(is_gap), self._file.read(length), width)
+            offset += length
+
+    def close(self) -> None:
+        self._file.close()
