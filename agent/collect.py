@@ -100,7 +100,8 @@ class Collection:
 
     def _is_wanted(self, kind: EvidenceType[Any], target: Target | Unreachable) -> bool:
         """Evidence that has nowhere to go is not collected; a place that speaks for controls itself says where."""
-        if self._unmapped or self._controls.controls_for(kind.id) or _own_controls(target) is not None:
+        speaks_for_itself = kind.target.controls is not None
+        if self._unmapped or speaks_for_itself or self._controls.controls_for(kind.id):
             return True
         if kind.id not in self.report.unmapped:
             self.report.unmapped.append(kind.id)

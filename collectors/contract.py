@@ -184,7 +184,8 @@ class Target:
     """One place read: an account, a tenant, an organization, a file. Subclasses add the reads of their source.
 
     `id` is stable and unique within its collector. `description` goes into each payload as `target`.
-    `controls` names the controls that the place itself speaks for; None leaves that to the mapping.
+    `controls` names the controls that the place itself speaks for; None leaves that to the mapping. A class whose
+    places always do has an empty tuple of its own.
     `revision` changes when the place's content does; a revision that was delivered is not read again.
     """
 

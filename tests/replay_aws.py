@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,7 @@ class Answers:
 
     def __init__(self, answers: list[dict[str, Any]]) -> None:
         self.left = list(answers)
+        self._lock = threading.Lock()
 
     def enter(self, session: Any) -> None:
         session.set_credentials("replayed", "replayed")
@@ -45,10 +47,14 @@ class Answers:
             "parameters": context["asked"],
             "region": context["client_region"],
         }
-        for answer in self.left:
-            if asked == {"region": asked["region"], "parameters": {}, **_key(answer)}:
-                self.left.remove(answer)
-                return _response(model, answer)
+        return _response(model, self._take(asked))
+
+    def _take(self, asked: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            for answer in self.left:
+                if asked == {"region": asked["region"], "parameters": {}, **_key(answer)}:
+                    self.left.remove(answer)
+                    return answer
         raise AssertionError(f"no answer to {_title(asked)} in {asked['region']}")
 
 

@@ -9,12 +9,12 @@ from contextlib import ExitStack, closing
 from email.utils import parsedate_to_datetime
 
 import pytest
+from sandbox_client import SAMPLE, Client
 
 from agent.sandbox import controls
 from agent.sandbox.clock import stamp
 from agent.sandbox.options import InvalidOption, Options, token
 from agent.sandbox.server import running
-from tests.sandbox_client import SAMPLE, Client
 
 NAMED_BY_THE_AGENT = {
     "aws_s3_bucket_encryption", "aws_s3_bucket_public_access", "aws_iam_password_policy", "aws_iam_user_mfa",
@@ -258,7 +258,7 @@ def test_a_valid_bearer_token_is_needed(sandbox, sent):
     ],
 )
 def test_scopes(sandbox, method, path, allowed):
-    """Each endpoint needs its scope, write includes read, admin includes all; else 403, before the body is looked at."""
+    """Each endpoint needs its scope, write includes read, admin includes all; else 403, whatever the body."""
     for scope in ("read", "write", "admin"):
         with closing(Client(sandbox, sandbox.tokens[scope])) as client:
             reply = client.call(method, path, b"not json" if method == "POST" else None)
@@ -358,7 +358,7 @@ def test_rate_limit_headers(fresh):
 
 
 def test_each_key_has_its_own_bucket(fresh):
-    """One key's 429 leaves the others alone; a rotated key's two tokens share one bucket; a key may have its own rate."""
+    """One key's 429 leaves others alone; the tokens of a rotated key share a bucket; a key may have its own rate."""
     sandbox, client = fresh(rate=2)
     while client.get("/v1/controls").status == 200:
         pass
@@ -431,8 +431,7 @@ def test_a_duplicate_meanwhile_is_told_so(sandbox, writer):
     sandbox.faults = ["slow:500ms:x1"]
     with ThreadPoolExecutor(1) as pool, closing(Client(sandbox, sandbox.write)) as first:
         running_one = pool.submit(first.submit, "busy")
-        _until(lambda: not sandbox.traffic.faults.strike("/v1/evidence", b"").delay and sandbox.faults)
-        time.sleep(0.1)
+        _until(lambda: sandbox.struck["slow"])
         assert writer.submit("busy").error == (409, "idempotency_key_in_progress", None)
         assert writer.submit("busy", source="okta").error == (409, "idempotency_key_reused", None)
         made = running_one.result()
@@ -454,6 +453,11 @@ def test_simultaneous_duplicates_make_one(sandbox):
     assert {reply.status for reply in replies} <= {201, 409}
     assert len({reply.body for reply in replies if reply.status == 201}) == 1
     assert len(sandbox.evidence) == count + 1
+
+
+def _submit_once(sandbox):
+    with closing(Client(sandbox, sandbox.write)) as client:
+        return client.submit()
 
 
 def _until(holds):
@@ -480,7 +484,7 @@ def _pages(client, path):
 
 
 def test_the_seeded_workspace(reader):
-    """There is a control for each evidence type, for files, and for evaluators that nobody serves, in six frameworks."""
+    """There are controls for each evidence type, for files, and for what nobody serves, in all six frameworks."""
     listed = reader.get("/v1/controls?limit=100").document["data"]
     assert {control["framework"] for control in listed} == set(controls.FRAMEWORKS)
     evaluators = [
@@ -601,7 +605,7 @@ def test_controls_from_a_file(fresh, tmp_path):
 
 
 def test_actions_are_logged(fresh):
-    """Each action leaves an entry with its actor, its target and its time, oldest first; replays and reads leave none."""
+    """Each action leaves an entry with actor, target and time, oldest first; replays and reads leave none."""
     sandbox, client = fresh()
     made = client.submit("once").document["id"]
     client.submit("once")
@@ -742,13 +746,13 @@ def test_tokens_that_cannot_be(text):
 
 
 def test_nothing_is_left_behind():
-    """After the block there is no thread, and nothing listens."""
+    """The block ends at once although a request waits; after it there is no thread, and nothing listens."""
     before = set(threading.enumerate())
-    with running(Options(rate=1e6, faults=["slow:60s"])) as sandbox, ThreadPoolExecutor(1) as pool:
-        client = Client(sandbox, sandbox.write)
-        pool.submit(client.submit)
-        _until(lambda: sandbox.traffic.faults and sandbox.workspace)
-    client.close()
+    with ThreadPoolExecutor(1) as pool:
+        with running(Options(rate=1e6, faults=["slow:60s"])) as sandbox:
+            waiting = pool.submit(_submit_once, sandbox)
+            _until(lambda: sandbox.struck["slow"])
+        assert waiting.result().status == 201
     assert set(threading.enumerate()) == before
     host, port = sandbox.root.removeprefix("http://").split(":")
     with pytest.raises(ConnectionRefusedError):

@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 
 import pytest
 from sandbox_client import SAMPLE, Client
@@ -180,7 +181,7 @@ def test_what_was_not_received_is_sent_again(sandbox, client, receiver):
     arrivals = receiver.events(4)
     assert len({body for _, _, body in arrivals}) == 1
     times = [at for at, _, _ in arrivals]
-    waits = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(times)]
     assert waits[0] >= 0.1
     assert waits[1] >= 0.2
     assert waits[2] >= 0.4

@@ -112,7 +112,7 @@ def _agent(config: Path, sandbox: "Sandbox", *arguments: str) -> int:
         "AWS_ACCESS_KEY_ID": "demo",
         "AWS_SECRET_ACCESS_KEY": "demo",
         "OKTA_TOKEN": "00demoOktaToken",
-        "GITHUB_TOKEN": "demo-github-token",
+        "GITHUB_TOKEN": "ghfake",
     }
     command = [sys.executable, "-m", "agent", *arguments]
     return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 our own

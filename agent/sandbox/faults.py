@@ -41,7 +41,7 @@ KINDS = (
     "html-200",
 )  # fmt: skip
 _RETRIES = ("seconds", "date", "none", "negative", "absurd", "past")
-_FORM = re.compile(r"(?P<rest>[^@]+?)(?::?x(?P<times>\d+))?(?:@(?P<where>.+))?")
+_FORM = re.compile(r"(?P<rest>[^@]+?)(?:[:\s]*x(?P<times>\d+))?(?:@(?P<where>.+))?")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Original:
 class File(Target):
     """One file of the folder, as it was when the run came upon it."""
 
-    controls: tuple[str, ...]
+    controls: tuple[str, ...] = ()
 
     def __init__(self, run: Run, folder: Folder, found: Found, max_file_bytes: int) -> None:
         super().__init__(run)

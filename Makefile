@@ -1,0 +1,47 @@
+# Everything runs in .venv, from the locked dependencies. Only Python 3.11 or newer, git and make are needed.
+
+PYTHON ?= python3
+VENV := .venv
+OWN_UV := .cache/uv
+UV ?= $(shell command -v uv 2>/dev/null || echo $(OWN_UV)/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+RUN := $(UV) run --no-sync
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check docs format clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.synced  ## install everything into .venv
+
+demo: setup  ## collect, queue and deliver to a local Chequr API, without any account
+	@$(RUN) chequr-agent demo
+
+test: check  ## all checks and all tests
+	$(RUN) pytest --cov --cov-report=term:skip-covered
+
+check: setup  ## format, lint, types, layers, dependencies
+	$(RUN) ruff format --check
+	$(RUN) ruff check
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) deptry agent collectors
+
+docs: setup  ## write the generated references anew
+	$(RUN) python -m agent.reference
+
+format: setup  ## format the code and mend what ruff can
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+clean:  ## remove what the targets above made
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
+
+$(VENV)/.synced: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(OWN_UV) && $(OWN_UV)/bin/pip install --quiet uv; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@echo "Installing into $(VENV) ..."
+	@$(UV) sync --locked --group dev --quiet
+	@touch $@
