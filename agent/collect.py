@@ -93,12 +93,12 @@ class Collection:
     def _jobs_at(self, target: Target | Unreachable) -> Iterator[Job]:
         if self._cancelled.is_set():
             raise Cancelled
-        kinds = [kind for kind in self._types if _runs_at(kind, target) and self._is_wanted(kind, target)]
+        kinds = [kind for kind in self._types if _runs_at(kind, target) and self._is_wanted(kind)]
         leave = _Leaving(target, len(kinds))
         for kind in kinds:
             yield partial(self._observe, kind, target, leave)
 
-    def _is_wanted(self, kind: EvidenceType[Any], target: Target | Unreachable) -> bool:
+    def _is_wanted(self, kind: EvidenceType[Any]) -> bool:
         """Evidence that has nowhere to go is not collected; a place that speaks for controls itself says where."""
         speaks_for_itself = kind.target.controls is not None
         if self._unmapped or speaks_for_itself or self._controls.controls_for(kind.id):

@@ -15,6 +15,7 @@ import difflib
 import json
 import re
 import threading
+import traceback
 import types
 import typing
 from collections.abc import Iterator
@@ -141,15 +142,23 @@ class Check(pytest.Item):
     def runtest(self) -> None:
         self.check()
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+        del style
         if isinstance(excinfo.value, NotConforming):
             return str(excinfo.value)
         if isinstance(excinfo.value, AssertionError):
             return f"the replay refuses: {excinfo.value}"
-        return super().repr_failure(excinfo, style)
+        return _beyond_here(excinfo.value)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, self.nodeid
+
+
+def _beyond_here(error: BaseException) -> str:
+    """The traceback of a bug in a collector or a replay, from where this plugin called it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    here = max((number for number, frame in enumerate(frames) if frame.filename == __file__), default=-1)
+    return "".join([*traceback.format_list(frames[here + 1 :]), *traceback.format_exception_only(error)])
 
 
 def _bound(check: typing.Callable[[Any], None], node: pytest.Collector) -> typing.Callable[[], None]:
@@ -304,7 +313,7 @@ def _observe_all(
         for target in targets:
             if isinstance(target, Unreachable):
                 if issubclass(kind.target, target.kind):
-                    replayed.gaps.append(_gap(target.cause).model_dump(mode="json"))
+                    replayed.gaps.append(target.cause.gap().model_dump(mode="json"))
             elif isinstance(target, kind.target):
                 _observe(kind, target, period, replayed)
     except CollectionError as error:
@@ -316,8 +325,10 @@ def _observe(kind: EvidenceType[Any], target: Target, period: Period | None, rep
         try:
             for seen in kind(target, period):
                 _keep(kind, seen, replayed)
-        except (CollectionError, ValidationError) as error:
-            replayed.gaps.append(_gap(error).model_dump(mode="json"))
+        except CollectionError as error:
+            replayed.gaps.append(error.gap().model_dump(mode="json"))
+        except ValidationError as error:
+            replayed.gaps.append(Invalid(explain(error)).gap().model_dump(mode="json"))
         finally:
             target.close()
     for operation, use in journal.uses.items():
@@ -334,14 +345,6 @@ def _keep(kind: EvidenceType[Any], seen: Any, replayed: Replayed) -> None:
         replayed.records.append(seen.model_dump(mode="json"))
     else:
         raise NotConforming(f"{kind.id} yields a {type(seen).__name__}; its record is {kind.record.__name__}")
-
-
-def _gap(cause: Exception) -> Gap:
-    if isinstance(cause, ValidationError):
-        return Invalid(explain(cause)).gap()
-    if isinstance(cause, CollectionError):
-        return cause.gap()
-    raise cause
 
 
 def _json(path: Path) -> Any:

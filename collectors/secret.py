@@ -1,4 +1,4 @@
-"""Where secrets come from: a file, systemd's credentials, or the environment, in that order; never the configuration."""
+"""Where secrets come from: a file, systemd's credentials, or the environment, in that order; never the TOML."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def read_secret(name: str, file: Path | None = None) -> str:
     if value := os.environ.get(name.upper(), "").strip():
         return value
     raise SecretMissing(
-        f"no {name}: set its file in the configuration, or the systemd credential {name}, or the variable {name.upper()}"
+        f"there is no {name}: set its file in the configuration, the systemd credential {name}, or {name.upper()}"
     )
 
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from collectors.github.branch import protection
 from collectors.github.graphql import Query
 from collectors.github.links import next_page
 from collectors.github.org import two_factor
+from collectors.github.patience import Reply, wait_after
 from collectors.github.pull_request import reviews
 from collectors.github.targets import Organization
 from tests.fakes.github import Fault, GitHub, schema
@@ -58,6 +60,9 @@ class Reader:
             gaps.append(error.gap())
         return seen, gaps
 
+    def close(self) -> None:
+        self.target.close()
+
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ThreadPoolExecutor]:
@@ -73,9 +78,8 @@ def github() -> Iterator[GitHub]:
 
 @pytest.fixture
 def reader(github, tmp_path, pool) -> Iterator[Reader]:
-    reader = Reader(github, tmp_path, pool)
-    yield reader
-    reader.target.close()
+    with closing(Reader(github, tmp_path, pool)) as reader:
+        yield reader
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +97,7 @@ def app(github, tmp_path, pool, key) -> Iterator[Reader]:
         github, tmp_path, pool, app_id=github.app_id, private_key_file=file, installation_id=github.installation_id
     )
     yield reader
-    reader.target.close()
+    reader.close()
 
 
 # ── Repositories ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,9 +243,8 @@ def test_a_refusal_names_what_github_says_would_mend_it(github, reader):
 
 
 def test_more_than_a_thousand_pull_requests_are_read_in_slices(tmp_path, pool):
-    """All 1,300 pull requests of a month are read, though one search gives out 1,000, each once and only those in it."""
-    with GitHub(repositories=12, pulls=1300, until=UNTIL) as github:
-        reader = Reader(github, tmp_path, pool)
+    """All 1,300 pull requests of a month are read, each once, though one search gives out 1,000."""
+    with GitHub(repositories=12, pulls=1300, until=UNTIL) as github, closing(Reader(github, tmp_path, pool)) as reader:
         period = Period(MONTH.since + timedelta(microseconds=1), MONTH.until)
         seen, gaps = reader.read(reviews, period)
         expected = {
@@ -255,10 +258,10 @@ def test_more_than_a_thousand_pull_requests_are_read_in_slices(tmp_path, pool):
 
 
 def test_a_count_that_differs_is_a_gap(tmp_path, pool):
-    """Where GitHub counts more than it gives out, what was read is delivered, and the snapshot says that it lacks some."""
-    with GitHub(repositories=12, pulls=5, until=UNTIL) as github:
+    """Where GitHub counts more than it gives out, what was read is delivered, and a gap says that some lack."""
+    with GitHub(repositories=12, pulls=5, until=UNTIL) as github, closing(Reader(github, tmp_path, pool)) as reader:
         github.miscounted = 2
-        seen, (gap,) = Reader(github, tmp_path, pool).read(reviews, MONTH)
+        seen, (gap,) = reader.read(reviews, MONTH)
         assert len(seen) == 5
         assert gap.kind == "unavailable"
         assert "counts 7" in gap.message
@@ -266,7 +269,7 @@ def test_a_count_that_differs_is_a_gap(tmp_path, pool):
 
 def test_a_slice_that_fails_leaves_the_others(tmp_path, pool):
     """Where one slice of time cannot be read, it is a gap, and the other is still read."""
-    with GitHub(repositories=12, pulls=1300, until=UNTIL) as github:
+    with GitHub(repositories=12, pulls=1300, until=UNTIL) as github, closing(Reader(github, tmp_path, pool)) as reader:
         refusal = {"status": 403, "body": {"message": "Resource not accessible by integration"}}
         github.faults.append(
             Fault(
@@ -275,7 +278,7 @@ def test_a_slice_that_fails_leaves_the_others(tmp_path, pool):
                 **refusal,
             )
         )
-        seen, (gap,) = Reader(github, tmp_path, pool).read(reviews, MONTH)
+        seen, (gap,) = reader.read(reviews, MONTH)
         assert 600 < len(seen) < 700
         assert gap.kind == "denied"
         assert gap.resource.startswith("2026-03-31T00:00:00Z..")
@@ -283,9 +286,9 @@ def test_a_slice_that_fails_leaves_the_others(tmp_path, pool):
 
 def test_checks_that_are_denied_are_null(tmp_path, pool):
     """Without the permission for checks, each pull request is delivered with checks null, and a gap that names it."""
-    with GitHub(repositories=12, pulls=5, until=UNTIL) as github:
+    with GitHub(repositories=12, pulls=5, until=UNTIL) as github, closing(Reader(github, tmp_path, pool)) as reader:
         github.denied.add("checks")
-        seen, gaps = Reader(github, tmp_path, pool).read(reviews, MONTH)
+        seen, gaps = reader.read(reviews, MONTH)
         assert [each.checks for each in seen] == [None] * 5
         assert {gap.permission for gap in gaps} == {"checks:read"}
         assert gaps[0].resource == "acme/service-000#0"
@@ -325,6 +328,26 @@ def test_a_rate_limit_that_lasts_is_not_slept_through(github, reader):
     _, (gap,) = reader.read(protection)
     assert (gap.kind, gap.resource) == ("unavailable", None)
     assert reader.waits == []
+
+
+def test_a_wait_goes_by_the_servers_clock():
+    """The time until a reset is counted by the clock of the server that says it, not by the agent's."""
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1776244470", "date": "Wed, 15 Apr 2026 09:14:00 GMT"}
+    assert wait_after(Reply(403, headers, json.dumps(PRIMARY)), 1, now=0.0).seconds == 31.0
+
+
+@pytest.mark.parametrize(("tried", "seconds"), [(1, 60.0), (2, 120.0), (3, 240.0)])
+def test_a_limit_without_a_time_is_waited_for_ever_longer(tried, seconds):
+    """A secondary limit that names no time is left alone for a minute, and twice as long each time after."""
+    assert wait_after(Reply(403, {}, json.dumps(SECONDARY)), tried, now=0.0).seconds == seconds
+
+
+def test_a_time_out_is_a_sign_of_too_large_a_question():
+    """No answer in time counts as overload, a broken connection does not; neither tells the error's text."""
+    late = wait_after(Reply.missing(OSError("http://user:pw@proxy: Read timed out.")), 1, now=0.0)
+    broken = wait_after(Reply.missing(ConnectionResetError("http://user:pw@proxy: reset")), 1, now=0.0)
+    assert (late.overloaded, broken.overloaded) == (True, False)
+    assert "proxy" not in late.reason + broken.reason
 
 
 def test_a_wait_ends_when_the_run_is_cancelled(github, reader):
@@ -480,8 +503,8 @@ def test_the_sdk_is_not_imported_before_a_read():
 def test_probing_asks_no_more_than_it_needs(github, tmp_path):
     """Without a pool the first record takes one request: reading is lazy."""
     github.repositories = 100
-    reader = Reader(github, tmp_path, None)
-    next(iter(protection(reader.target)))
+    with closing(Reader(github, tmp_path, None)) as reader:
+        next(iter(protection(reader.target)))
     assert sum(github.asked.values()) == 1
 
 

@@ -134,7 +134,9 @@ def test_collected_at_must_be_an_instant(writer, time):
     assert writer.submit(collected_at=time).error == (400, "validation_error", "collected_at")
 
 
-@pytest.mark.parametrize("time", ["2026-04-15T09:14:22.123456Z", "2026-04-15T11:14:22+02:00", "0001-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "time", ["2026-04-15T09:14:22.123456Z", "2026-04-15T11:14:22+02:00", "0001-01-01T00:00:00+14:00"]
+)
 def test_any_iso_instant_is_taken(writer, time):
     """Fractions of a second and any offset are taken."""
     assert writer.submit(collected_at=time).status == 201
@@ -333,10 +335,10 @@ def test_a_skewed_clock(sandbox, reader):
 def test_bursts_are_absorbed_up_to_twice_the_rate(fresh):
     """Twice the limit passes at once, then 429 with a Retry-After in fractions, after which it goes on."""
     _, client = fresh(rate=10)
-    replies = [client.get("/v1/controls?limit=1") for _ in range(30)]
-    passed = [reply for reply in replies if reply.status == 200]
-    assert 20 <= len(passed) <= 23
-    refused = replies[-1]
+    start, passed = time.monotonic(), 0
+    while (refused := client.get("/v1/controls?limit=1")).status == 200:
+        passed += 1
+    assert 20 <= passed <= 21 + 10 * (time.monotonic() - start)
     assert refused.error == (429, "rate_limited", None)
     assert refused.headers["x-ratelimit-remaining"] == "0"
     wait = refused.headers["retry-after"]
@@ -349,17 +351,18 @@ def test_bursts_are_absorbed_up_to_twice_the_rate(fresh):
 def test_rate_limit_headers(fresh):
     """Limit is the rate, Remaining counts down, Reset is when the bucket is full, in fractions of a second."""
     _, client = fresh(rate=100)
+    start = time.time()
     first, second = client.get("/v1/controls"), client.get("/v1/controls")
     assert first.headers["x-ratelimit-limit"] == "100"
     assert int(first.headers["x-ratelimit-remaining"]) == 199
     assert 197 <= int(second.headers["x-ratelimit-remaining"]) <= 199
     assert re.fullmatch(r"\d+\.\d{3}", first.headers["x-ratelimit-reset"])
-    assert 0 <= float(first.headers["x-ratelimit-reset"]) - time.time() + 0.1 < 0.2
+    assert start < float(first.headers["x-ratelimit-reset"]) < time.time() + 0.1
 
 
 def test_each_key_has_its_own_bucket(fresh):
     """One key's 429 leaves others alone; the tokens of a rotated key share a bucket; a key may have its own rate."""
-    sandbox, client = fresh(rate=2)
+    sandbox, client = fresh(rate=0.5)
     while client.get("/v1/controls").status == 200:
         pass
     with closing(Client(sandbox, sandbox.rotate(sandbox.admin))) as rotated:

@@ -1,6 +1,7 @@
 import http.client
 import json
 import re
+import socket
 import time
 from contextlib import closing
 from email.utils import parsedate_to_datetime
@@ -8,6 +9,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 from sandbox_client import SAMPLE, Client, raw_exchange
 
+from agent.sandbox import faults
 from agent.sandbox.faults import KINDS, Fault, Faults, fault
 from agent.sandbox.options import InvalidOption, Options
 from agent.sandbox.server import running
@@ -102,6 +104,16 @@ def test_slow_goes_with_others(sandbox, client):
     start = time.perf_counter()
     assert client.submit().status == 503
     assert time.perf_counter() - start >= 0.2
+
+
+def test_a_client_that_goes_away(sandbox, client):
+    """A request whose body never comes whole is forgotten: nothing is taken or counted."""
+    count, answers = len(sandbox.evidence), sandbox.statuses.total()
+    host, port = sandbox.root.removeprefix("http://").split(":")
+    with closing(socket.create_connection((host, int(port)), timeout=5)) as line:
+        line.sendall(_post(sandbox)[:-10])
+    assert client.get("/v1/controls").status == 200
+    assert (len(sandbox.evidence), sandbox.statuses.total()) == (count, answers + 1)
 
 
 # ── The answer ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -237,8 +249,8 @@ def test_the_same_seed_draws_the_same_lots():
     """A probability is kept to, and the same seed strikes the same requests."""
 
     def struck(seed):
-        faults = Faults(["500:0.2", "slow:1s:0.5"], seed)
-        return [(strike.kind, strike.delay) for strike in (faults.strike("/v1/evidence", b"") for _ in range(1000))]
+        drawn = Faults(["500:0.2", "slow:1s:0.5"], seed)
+        return [(strike.kind, strike.delay) for strike in (drawn.strike("/v1/evidence", b"") for _ in range(1000))]
 
     assert struck(1) == struck(1) != struck(2)
     assert 150 < sum(kind == "500" for kind, _ in struck(1)) < 250
@@ -263,6 +275,11 @@ def test_the_same_seed_draws_the_same_lots():
 def test_faults_are_read(text, read):
     """Each part of a fault says what it says."""
     assert fault(text) == read
+
+
+def test_every_kind_is_explained():
+    """The table of faults has a line for each kind."""
+    assert all(f"\n    {kind} " in faults.__doc__ for kind in KINDS)
 
 
 def test_every_kind_stands_alone():

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from sandbox_client import Client
 
-from agent.sandbox.options import Options
-from agent.sandbox.server import running
+from agent.sandbox.options import InvalidOption, Options
+from agent.sandbox.server import running, serve
 
 SERVE = """
 import sys
@@ -62,6 +62,21 @@ def test_a_signal_ends_it(tmp_path):
         os.kill(sandbox.process.pid, signal.SIGTERM)
         assert sandbox.process.wait(5) == -signal.SIGTERM
         assert sandbox.process.stderr.read() == ""
+
+
+def test_python_turns_it_too(sandbox, client):
+    """Rate and faults can be read and assigned, and what happened can be counted."""
+    sandbox.rate, sandbox.faults = 7, ["500x1"]
+    assert (sandbox.rate, sandbox.faults) == (7, ("500x1",))
+    assert client.submit().headers["x-ratelimit-limit"] == "7"
+    assert (sandbox.calls["POST /v1/evidence"], sandbox.statuses[500], sandbox.struck["500"]) == (1, 1, 1)
+
+
+def test_a_port_in_use(sandbox):
+    """A port that is taken is named, with the remedy."""
+    port = int(sandbox.root.rpartition(":")[2])
+    with pytest.raises(InvalidOption, match=rf"127\.0\.0\.1:{port}.*another port"):
+        serve(Options(port=port))
 
 
 # ── Console ────────────────────────────────────────────────────────────────────────────────────────────────────────

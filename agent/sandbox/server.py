@@ -44,8 +44,9 @@ class Sandbox:
         host, port = listener.getsockname()[:2]
         self.root = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.url = f"{self.root}/v1"
-        self.tokens = dict(reversed(options.all_tokens))
-        self.read, self.write, self.admin = (self.tokens[scope] for scope in keys.SCOPES)
+        first = dict(reversed(options.all_tokens))
+        self.tokens = {scope: first[scope] for scope in keys.SCOPES}
+        self.read, self.write, self.admin = self.tokens.values()
 
     @property
     def evidence(self) -> list[Evidence]:

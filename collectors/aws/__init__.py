@@ -1,4 +1,4 @@
-"""AWS: accounts and their regions, read through botocore."""
+"""AWS: accounts and their regions, read through boto3."""
 
 from collectors.aws.connection import connect
 from collectors.aws.grants import grants

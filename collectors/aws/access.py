@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from collectors.aws.errors import translation
-from collectors.aws.session import Sessions
+from collectors.aws.session import Session, Sessions
 from collectors.aws.settings import AccountSettings
 from collectors.contract import Reads
 from collectors.errors import Unauthenticated
@@ -47,7 +47,7 @@ class Access:
             self.home = _home(self._session, account, regions)
             if account.role_arn:
                 ambient, self._session = self._session, sessions.new()
-                self._session.register_component(
+                self._session.core.register_component(
                     "credential_provider", AssumedRole(sessions, ambient, account, self.home)
                 )
 
@@ -79,7 +79,7 @@ class Access:
 class AssumedRole:
     """What botocore asks for a session's credentials: those of a role, fetched when first needed, and renewed."""
 
-    def __init__(self, sessions: Sessions, ambient: Any, account: AccountSettings, region: str) -> None:
+    def __init__(self, sessions: Sessions, ambient: Session, account: AccountSettings, region: str) -> None:
         self._client = partial(sessions.client, ambient, "sts", region)
         self._request = {
             "RoleArn": account.role_arn,
@@ -90,7 +90,7 @@ class AssumedRole:
             self._request["ExternalId"] = account.external_id
 
     def load_credentials(self) -> Any:
-        from botocore.credentials import DeferredRefreshableCredentials  # type: ignore[import-untyped]  # botocore has no stubs
+        from botocore.credentials import DeferredRefreshableCredentials
 
         return DeferredRefreshableCredentials(self._assume, "assume-role")
 
@@ -105,9 +105,9 @@ class AssumedRole:
         }
 
 
-def _home(session: Any, account: AccountSettings, regions: tuple[str, ...] | None) -> str:
+def _home(session: Session, account: AccountSettings, regions: tuple[str, ...] | None) -> str:
     """The region for what is global: one that is read anyway, or the configured one, within the role's partition."""
-    for region in (*(regions or ())[:1], session.get_config_variable("region")):
-        if region and account.partition in (None, session.get_partition_for_region(region)):
+    for region in (*(regions or ())[:1], session.core.get_config_variable("region")):
+        if region and account.partition in (None, session.core.get_partition_for_region(region)):
             return str(region)
     return FIRST_REGIONS.get(account.partition or "aws", FIRST_REGIONS["aws"])

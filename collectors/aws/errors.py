@@ -41,7 +41,7 @@ def translation(operation: str, permission: str | None, *, elsewhere: bool = Fal
 
     `elsewhere` says that the call goes to another region than the one where the credentials proved good.
     """
-    from botocore import exceptions as aws  # type: ignore[import-untyped]  # botocore has no stubs
+    from botocore import exceptions as aws
 
     try:
         yield

@@ -1,8 +1,8 @@
-"""botocore sessions, and clients made from them."""
+"""Sessions, and boto3 clients made from them."""
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from collectors.aws.settings import Settings
 
@@ -14,6 +14,13 @@ def untouched(_session: Any) -> None:
     """Leaves a new session as it is."""
 
 
+class Session(NamedTuple):
+    """One session: botocore's, which holds loader, credentials and events, and boto3's over it, which makes clients."""
+
+    core: Any
+    boto3: Any
+
+
 class Sessions:
     """Makes sessions that share one loader, since parsing a service's model costs far more than calling it.
 
@@ -21,7 +28,7 @@ class Sessions:
     """
 
     def __init__(self, settings: Settings, workers: int, prepare: Callable[[Any], None] = untouched) -> None:
-        from botocore.config import Config  # type: ignore[import-untyped]  # botocore has no stubs
+        from botocore.config import Config
 
         self._settings = settings
         self._prepare = prepare
@@ -37,11 +44,12 @@ class Sessions:
             inject_host_prefix=not settings.endpoint_url,
         )
 
-    def new(self) -> Any:
+    def new(self) -> Session:
         """A session of the configured profile."""
-        from botocore.session import Session  # type: ignore[import-untyped]  # botocore has no stubs
+        import boto3
+        import botocore.session
 
-        session = Session(profile=self._settings.profile)
+        session = botocore.session.Session(profile=self._settings.profile)
         if self._loader is None:
             self._loader = session.get_component("data_loader")
         session.register_component("data_loader", self._loader)
@@ -49,12 +57,12 @@ class Sessions:
         if self._settings.endpoint_url:
             session.register("before-call.s3-control", _without_account_in_host)
         self._prepare(session)
-        return session
+        return Session(session, boto3.Session(botocore_session=session))
 
-    def client(self, session: Any, service: str, region: str, **credentials: Any) -> Any:
+    def client(self, session: Session, service: str, region: str, **credentials: Any) -> Any:
         """A client of one service in one region, safe over threads."""
         with self._lock:
-            client = session.create_client(
+            client = session.boto3.client(
                 service,
                 region_name=region,
                 endpoint_url=self._settings.endpoint_url,
@@ -66,10 +74,10 @@ class Sessions:
         )
         return client
 
-    def paginator(self, session: Any, service: str, operation: str) -> Any:
+    def paginator(self, session: Session, service: str, operation: str) -> Any:
         """How botocore pages through an operation: its tokens' names."""
         with self._lock:
-            return session.get_paginator_model(service).get_paginator(operation)
+            return session.core.get_paginator_model(service).get_paginator(operation)
 
 
 class Patience:
@@ -82,7 +90,7 @@ class Patience:
         self._attempts = UNANSWERED_ATTEMPTS
 
     def needs_retry(self, attempts: int, caught_exception: Exception | None, **_event: Any) -> None:
-        from botocore import exceptions as aws  # type: ignore[import-untyped]  # botocore has no stubs
+        from botocore import exceptions as aws
 
         if not isinstance(caught_exception, (aws.ConnectionError, aws.HTTPClientError)) or attempts < self._attempts:
             return

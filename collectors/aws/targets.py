@@ -57,7 +57,7 @@ class Place(Target):
 
     def pages(self, operation: str, key: str, /, *, region: str | None = None, **parameters: Any) -> Iterator[Answer]:
         """What lies under `key` in all pages of an operation. Each page is a read of its own."""
-        from botocore.paginate import Paginator  # type: ignore[import-untyped]  # botocore has no stubs
+        from botocore.paginate import Paginator
 
         service, name = operation.split(":")
         model = self._client(service, region or self.region).meta.service_model.operation_model(name)
@@ -67,7 +67,7 @@ class Place(Target):
 
     def call(self, operation: str, /, *, region: str | None = None, **parameters: Any) -> Answer:
         """Asks now, without remembering the answer: for an operation whose answer is waited for."""
-        from botocore import xform_name  # type: ignore[import-untyped]  # botocore has no stubs
+        from botocore import xform_name
 
         service, name = operation.split(":")
         where = region or self.region

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from collectors.contract import Cancelled, EvidenceType, Run, Settings, Target, Unreachable, note
+from collectors.contract import Cancelled, EvidenceType, Run, Settings, Target, note
 from collectors.errors import CollectionError, Omitted
 from collectors.manual.errors import READ, NoControl, StillChanging, translated
 from collectors.manual.folder import Folder, Found, Place, shown
@@ -63,10 +63,12 @@ class File(Target):
         self.max_file_bytes = max_file_bytes
         self.id = shown(found.file.name)
         self.description: Mapping[str, Any] = {"folder": folder.name, "file": self.id}
-        self.controls = (shown(found.control or ""),)
+        self.controls = (shown(found.control),) if found.control else ()
         self.sidecar: Sidecar | None = None
         self.original: Original | None = None
         self.problem: CollectionError | None = found.file.problem
+        if not found.control and not self.problem:
+            self.problem = NoControl(f"{self.id} is in no control's subfolder", operation=READ)
 
     @property
     def omitted(self) -> bool:
@@ -92,21 +94,16 @@ class File(Target):
             raise StillChanging(f"{self.id} changed while it was read", operation=READ)
 
 
-def connect(settings: FolderSettings, run: Run) -> Iterator[Target | Unreachable]:
+def connect(settings: FolderSettings, run: Run) -> Iterator[File]:
     """All files of the folder. Raises CollectionError where the folder itself cannot be listed."""
     return files(settings, run, _user())
 
 
-def files(settings: FolderSettings, run: Run, user: str) -> Iterator[Target | Unreachable]:
-    """All files of the folder, read as the operating system's `user`; one without a control cannot be entered."""
+def files(settings: FolderSettings, run: Run, user: str) -> Iterator[File]:
+    """All files of the folder, read as the operating system's `user`. What is wrong with one is told on reading it."""
     folder = Folder(settings.path, user)
     settling = _Settling(run)
     for found in folder.found():
-        if found.control is None:
-            name = shown(found.file.name)
-            cause = found.file.problem or NoControl(f"{name} is in no control's subfolder", operation=READ)
-            yield Unreachable(File, name, {"folder": folder.name, "file": name}, cause)
-            continue
         file = File(run, folder, found, settings.max_file_bytes)
         try:
             _look(file, found.sidecar, settling)
