@@ -14,14 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.canonical import canonical, digest
 from agent.endpoints import check_base_url
 from agent.evidence import PayloadShape
 from agent.schedule import check_timezone
-from collectors import registry
 from collectors.contract import EvidenceType, Settings
 
 PREFIX = "CHEQUR_AGENT__"
@@ -37,17 +36,32 @@ class ConfigurationInvalid(Exception):
         self.path = path
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())):
-        return timedelta(**{_UNITS[match[2]]: float(match[1])})
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return timedelta(seconds=value)
+def _duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
-    raise ValueError("a duration is seconds, or a number with s, m, h or d, as in 24h")
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd]?)", "" if isinstance(value, bool) else str(value).strip())
+    if match is None:
+        raise ValueError("a duration is seconds, or a number with s, m, h or d, as in 24h")
+    try:
+        return timedelta(**{_UNITS[match[2] or "s"]: float(match[1])})
+    except OverflowError as error:
+        raise ValueError("it is longer than any calendar") from error
+
+
+def _positive(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("it must be longer than nothing")
+    return value
+
+
+def _different(ids: list[str]) -> list[str]:
+    if len(set(ids)) < len(ids):
+        raise ValueError("a control is named twice; name each once")
+    return ids
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+ControlId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Table(BaseModel):
@@ -70,7 +84,9 @@ class Chequr(Table):
     rate: float | None = Field(
         default=None, gt=0, description="Requests a second at most. Without it the API's own limit decides."
     )
-    timeout: Duration = Field(default=timedelta(seconds=60), description="How long one request may take in all.")
+    timeout: Annotated[Duration, AfterValidator(_positive)] = Field(
+        default=timedelta(seconds=60), description="How long one request may take in all."
+    )
 
 
 class Delivery(Table):
@@ -99,7 +115,7 @@ class Controls(Table):
         description="Read the controls from the API, and map each test policy's evaluator to its evidence.",
     )
     refresh: Duration = Field(default=timedelta(hours=24), description="How old the controls read from the API may be.")
-    map: dict[str, list[str]] = Field(
+    map: dict[str, Annotated[list[ControlId], AfterValidator(_different)]] = Field(
         default_factory=dict, description="Control ids by evidence type. Wins over what the API says."
     )
 
@@ -123,7 +139,7 @@ class Common(Table):
         default="UTC", description="The time zone of the schedule, as in Europe/Berlin."
     )
     types: list[str] | None = Field(
-        default=None, description="Evidence types, by id or pattern, as in aws_iam_*. Without it: all of the source."
+        default=None, min_length=1, description="Evidence types, by id or pattern, as in aws_iam_*. Without it: all of the source."
     )
     payload_shape: PayloadShape | None = Field(default=None, description="Overrides [delivery] payload_shape.")
 
@@ -134,6 +150,7 @@ class Config(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
+        env_ignore_empty=True,
         extra="forbid",
         frozen=True,
         nested_model_default_partial_update=True,
@@ -158,14 +175,6 @@ class Config(BaseSettings):
         """The environment wins over the file, which comes in as arguments; nothing else is looked at."""
         del settings_cls, dotenv_settings, file_secret_settings
         return env_settings, init_settings
-
-    @model_validator(mode="after")
-    def _map_known_types(self) -> "Config":
-        known = [kind.id for kind in registry.all_evidence_types()] if self.controls.map else []
-        for name in self.controls.map:
-            if name not in known:
-                raise ValueError(f"controls.map: no evidence type is called {name}{nearest(name, known)}")
-        return self
 
 
 class Collector:
@@ -206,6 +215,6 @@ class Loaded:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean …?` where something is near, else nothing."""
+    """` (did you mean …?)` where something is near, else nothing."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f" (did you mean {near[0]}?)" if near else ""

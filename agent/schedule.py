@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 WORDS = ("hourly", "daily", "weekly")
 _NIGHT = 6 * 60  # minutes after midnight in which daily and weekly runs start
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")  # cron's 0 to 7; APScheduler's 0 is Monday
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # cron's 0 to 6; APScheduler's 0 is Monday
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAY = f"[0-7]|{'|'.join(_DAYS)}"
+_WEEKDAYS = re.compile(rf"(?:\*|(?P<first>{_DAY})(?:-(?P<last>{_DAY}))?)(?:/(?P<step>[1-7]))?")
 _FIELDS = 5
 
 
@@ -61,16 +64,59 @@ def _cron(schedule: str, zone: ZoneInfo) -> "CronTrigger":
             f"{schedule!r} restricts both the day of the month and the day of the week; use one of them"
         )
     try:
-        return CronTrigger(
-            minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=zone
+        _check_cron(minute, hour, day)  # APScheduler has words of its own, and passes over what follows a name
+        due = CronTrigger(
+            minute=minute,
+            hour=hour,
+            day=day,
+            month=_months(month),
+            day_of_week=_weekdays(weekday),
+            timezone=zone,
         )
     except ValueError as error:
         raise InvalidSchedule(f"{schedule!r} is no cron expression: {error}") from error
+    if due.get_next_fire_time(None, datetime(2024, 1, 1, tzinfo=UTC)) is None:
+        raise InvalidSchedule(f"{schedule!r} never comes")
+    return due
+
+
+def _check_cron(*fields: str) -> None:
+    for field in fields:
+        if not re.fullmatch(r"[\d*,/-]+", field):
+            raise ValueError(f"{field!r} is not made of numbers, * , - and /")
+
+
+def _months(field: str) -> str:
+    """Names as numbers. Raises ValueError."""
+    names = {name: str(number) for number, name in enumerate(_MONTHS, 1)}
+    numbers = re.sub("[a-z]+", lambda found: names.get(found[0], found[0]), field.lower())
+    _check_cron(numbers)
+    return numbers
 
 
 def _weekdays(field: str) -> str:
-    """Cron's numbers as names; a `/step` is a count and stays a number."""
-    return re.sub(r"(?<![/\d])[0-7](?!\d)", lambda match: _DAYS[int(match[0])], field.lower())
+    """Cron's days of the week as a list of names, which mean the same to APScheduler. Raises ValueError."""
+    if field == "*":
+        return field
+    wanted = {day for part in field.lower().split(",") for day in _days(part)}
+    return ",".join(name for number, name in enumerate(_DAYS) if number in wanted)
+
+
+def _days(part: str) -> set[int]:
+    """`1-5`, `mon-fri`, `*/2`, `7`, and ranges over the end of the week such as `fri-mon`."""
+    form = _WEEKDAYS.fullmatch(part)
+    if form is None:
+        raise ValueError(f"{part!r} is no day of the week: 0 to 7, sun to sat, ranges of them, and steps")
+    step = int(form["step"] or 1)
+    if form["first"] is None:
+        return set(range(0, 7, step))
+    first = _day(form["first"])
+    last = _day(form["last"]) if form["last"] else 6 if form["step"] else first
+    return {day % 7 for day in range(first, last + 1 if last >= first else last + 8, step)}
+
+
+def _day(name: str) -> int:
+    return int(name) if name.isdecimal() else _DAYS.index(name)
 
 
 def is_missed(due: "CronTrigger", last_started: datetime | None, now: datetime) -> bool:

@@ -14,44 +14,24 @@ operation is called twice with the same parameters.
 import difflib
 import json
 import re
-import threading
 import traceback
 import types
 import typing
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel
 
-from collectors import registry
-from collectors.contract import (
-    EvidenceType,
-    Gap,
-    Journal,
-    Period,
-    Record,
-    Run,
-    Target,
-    Unreachable,
-    explain,
-    journaling,
-)
-from collectors.errors import CollectionError, Invalid
+from collectors import examples, registry
+from collectors.contract import EvidenceType, Run, Target, Unreachable
+from collectors.examples import NotConforming, Replayed, read_json, replay
 
 CASES = ("usual", "empty", "denied")
 
-_WORKERS = 4
 _TYPE_ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
-
-
-class NotConforming(Exception):
-    """What an example or an evidence type does not keep of the contract, for people to read."""
 
 
 class Replays:
@@ -76,8 +56,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Takes every folder called `evidence` that holds examples; pytest keeps all others."""
     if path.name == "evidence" and any(path.glob("*/*/answers.json")):
-        examples: pytest.Collector = Examples.from_parent(parent, path=path)
-        return examples
+        folder: pytest.Collector = Examples.from_parent(parent, path=path)
+        return folder
     return None
 
 
@@ -116,10 +96,10 @@ class TypeExamples(pytest.Directory):
     def cases(self) -> list[Path]:
         return sorted(answers.parent for answers in self.path.glob("*/answers.json"))
 
-    def replay(self, case: Path) -> "Replayed":
+    def replay(self, case: Path) -> Replayed:
         """What the case yields; replayed once for all items that ask."""
         if case not in self.replayed:
-            self.replayed[case] = _replay(self.config, self.kind, case)
+            self.replayed[case] = replay(self.kind, case, self.config.hook.pytest_chequr_replay)
         return self.replayed[case]
 
 
@@ -146,7 +126,7 @@ class Check(pytest.Item):
         del style
         if isinstance(excinfo.value, NotConforming):
             return str(excinfo.value)
-        if isinstance(excinfo.value, AssertionError):
+        if isinstance(excinfo.value, AssertionError) and str(excinfo.value):
             return f"the replay refuses: {excinfo.value}"
         return _beyond_here(excinfo.value)
 
@@ -157,7 +137,9 @@ class Check(pytest.Item):
 def _beyond_here(error: BaseException) -> str:
     """The traceback of a bug in a collector or a replay, from where this plugin called it."""
     frames = traceback.extract_tb(error.__traceback__)
-    here = max((number for number, frame in enumerate(frames) if frame.filename == __file__), default=-1)
+    here = max(
+        (number for number, frame in enumerate(frames) if frame.filename in {__file__, examples.__file__}), default=-1
+    )
     return "".join([*traceback.format_list(frames[here + 1 :]), *traceback.format_exception_only(error)])
 
 
@@ -245,7 +227,7 @@ def _example(case: Case) -> None:
     replayed = case.parent.replay(case.path)
     if replayed.repeated:
         raise NotConforming("called more than once with the same parameters: " + ", ".join(replayed.repeated))
-    expected = _json(case.path / "records.json")
+    expected = read_json(case.path / "records.json")
     got = {"records": replayed.records, "gaps": replayed.gaps}
     if _written(expected) != _written(got):
         difference = difflib.unified_diff(_written(expected), _written(got), "expected", "got", n=6, lineterm="")
@@ -254,103 +236,3 @@ def _example(case: Case) -> None:
 
 def _written(value: Any) -> list[str]:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
-
-
-# ── How an example is replayed ─────────────────────────────────────────────────────────────────────────────────────
-
-
-class Answers(BaseModel):
-    """The file `answers.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    started: datetime
-    answers: list[dict[str, Any]]
-    settings: dict[str, Any] = {}
-    period: Period | None = None
-
-
-@dataclass
-class Replayed:
-    """What one example yielded, over all targets and in order, and what its calls needed."""
-
-    records: list[Any] = field(default_factory=list)
-    gaps: list[Any] = field(default_factory=list)
-    permissions: set[str] = field(default_factory=set)
-    repeated: list[str] = field(default_factory=list)
-
-
-def _replay(config: pytest.Config, kind: EvidenceType[Any], case: Path) -> Replayed:
-    example = _answers(kind, case / "answers.json")
-    replayed = Replayed()
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        run = Run(kind.source, example.started, pool, _WORKERS, threading.Event())
-        door = config.hook.pytest_chequr_replay(
-            source=kind.source, answers=example.answers, settings=example.settings, run=run
-        )
-        if door is None:
-            raise NotConforming(f"nothing replays {kind.source}: define pytest_chequr_replay in a conftest.py")
-        with door as targets:
-            _observe_all(kind, targets, example.period, replayed)
-    return replayed
-
-
-def _answers(kind: EvidenceType[Any], path: Path) -> Answers:
-    try:
-        example = Answers.model_validate(_json(path))
-    except ValidationError as error:
-        raise NotConforming(f"{path}: {explain(error)}") from error
-    if (kind.window is None) != (example.period is None):
-        needed = "takes no period" if kind.window is None else "is read over a period"
-        raise NotConforming(f"{path}: {kind.id} {needed}")
-    return example
-
-
-def _observe_all(
-    kind: EvidenceType[Any], targets: Iterator[Target | Unreachable], period: Period | None, replayed: Replayed
-) -> None:
-    try:
-        for target in targets:
-            if isinstance(target, Unreachable):
-                if issubclass(kind.target, target.kind):
-                    replayed.gaps.append(target.cause.gap().model_dump(mode="json"))
-            elif isinstance(target, kind.target):
-                _observe(kind, target, period, replayed)
-    except CollectionError as error:
-        replayed.gaps.append(error.gap().model_dump(mode="json"))
-
-
-def _observe(kind: EvidenceType[Any], target: Target, period: Period | None, replayed: Replayed) -> None:
-    with journaling(Journal()) as journal:
-        try:
-            for seen in kind(target, period):
-                _keep(kind, seen, replayed)
-        except CollectionError as error:
-            replayed.gaps.append(error.gap().model_dump(mode="json"))
-        except ValidationError as error:
-            replayed.gaps.append(Invalid(explain(error)).gap().model_dump(mode="json"))
-        finally:
-            target.close()
-    for operation, use in journal.uses.items():
-        if use.permission:
-            replayed.permissions.add(use.permission)
-        if use.calls > len(use.parameters):
-            replayed.repeated.append(f"{operation} ({use.calls} calls, {len(use.parameters)} different)")
-
-
-def _keep(kind: EvidenceType[Any], seen: Any, replayed: Replayed) -> None:
-    if isinstance(seen, Gap):
-        replayed.gaps.append(seen.model_dump(mode="json"))
-    elif isinstance(seen, Record) and isinstance(seen, kind.record):
-        replayed.records.append(seen.model_dump(mode="json"))
-    else:
-        raise NotConforming(f"{kind.id} yields a {type(seen).__name__}; its record is {kind.record.__name__}")
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise NotConforming(f"{path} is missing") from error
-    except ValueError as error:
-        raise NotConforming(f"{path} is not JSON: {error}") from error

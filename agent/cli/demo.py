@@ -79,7 +79,7 @@ def _url(name: str, process: "subprocess.Popen[str]") -> str:
 
 def _configure(home: Path, sandbox: "Sandbox", places: dict[str, str]) -> Path:
     """Writes a configuration as an operator would, and an example folder of files."""
-    shutil.copytree(_ROOT / "examples" / "evidence", home / "evidence", dirs_exist_ok=True)
+    _lay_out(home / "evidence")
     tables = [
         'state_dir = "state"\n',
         f'[chequr]\nbase_url = "{sandbox.url}"\n',
@@ -90,6 +90,17 @@ def _configure(home: Path, sandbox: "Sandbox", places: dict[str, str]) -> Path:
     config = home / "config.toml"
     config.write_text("\n".join(tables), encoding="utf-8")
     return config
+
+
+def _lay_out(folder: Path) -> None:
+    """The checkout's example folder, or, where there is no checkout, one file of it."""
+    examples = _ROOT / "examples" / "evidence"
+    if examples.is_dir():
+        shutil.copytree(examples, folder, dirs_exist_ok=True)
+        return
+    training = folder / "ctrl_hr_01" / "training.csv"
+    training.parent.mkdir(parents=True, exist_ok=True)
+    training.write_text("employee,course,completed\nAda,Security awareness,2026-03-02\n", encoding="utf-8")
 
 
 _TABLES = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, Literal, TextIO
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 
 from collectors.contract import Cancelled, Gap, Record, evidence
 from collectors.manual import json_text
@@ -108,7 +108,9 @@ def _carriage(file: File, stream: io.FileIO, original: Original, media: Media) -
             columns = _columns(file, stream, media)
         except UnicodeError:
             reasons.append(f"it is not {(media.encoding or '').removesuffix('-sig')} text throughout")
-        except (ValueError, RecursionError, csv.Error) as error:
+        except ValidationError:  # the only bound that a record sets to JSON
+            reasons.append("a row is nested too deeply")
+        except (ValueError, csv.Error) as error:
             reasons.append(str(error).splitlines()[0])
         else:
             return _Carriage("rows", count, reader, columns)

@@ -75,7 +75,9 @@ class _Window:
             except json.JSONDecodeError as error:
                 if len(self._seen) - self._at > LONGEST or not self._grow():
                     raise NotRows(f"{name}: {error.msg}") from error
-            except (ValueError, RecursionError) as error:
+            except RecursionError as error:
+                raise NotRows(f"{name} is nested too deeply") from error
+            except ValueError as error:
                 raise NotRows(f"{name}: {error}") from error
             else:
                 if end - self._at > LONGEST:
@@ -100,7 +102,9 @@ def _parsed(text: str, name: str) -> Any:
         return _sound(_DECODER.decode(text), name)
     except json.JSONDecodeError as error:
         raise NotRows(f"{name}: {error.msg}") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise NotRows(f"{name} is nested too deeply") from error
+    except ValueError as error:
         raise NotRows(f"{name}: {error}") from error
 
 
@@ -109,6 +113,8 @@ def _sound(parsed: Any, name: str) -> Any:
         json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise NotRows(f"{name} holds half of a surrogate pair") from error
+    except RecursionError as error:
+        raise NotRows(f"{name} is nested too deeply") from error
     return parsed
 
 

@@ -63,7 +63,8 @@ def parse(content: bytes, name: str) -> Sidecar:
         raise BadSidecar(f"{name} is larger than {LIMIT} bytes", operation=READ)
     try:
         text = content.decode("utf-8-sig")
-        keys = tomllib.loads(text)
+        # With a last line end, an error at the end of the text is told with its line too.
+        keys = tomllib.loads(text + "\n")
     except UnicodeDecodeError as error:
         raise BadSidecar(f"{name} is not UTF-8 text", operation=READ) from error
     except tomllib.TOMLDecodeError as error:

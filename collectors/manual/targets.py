@@ -99,10 +99,13 @@ def connect(settings: FolderSettings, run: Run) -> Iterator[File]:
     return files(settings, run, _user())
 
 
-def files(settings: FolderSettings, run: Run, user: str) -> Iterator[File]:
-    """All files of the folder, read as the operating system's `user`. What is wrong with one is told on reading it."""
+def files(settings: FolderSettings, run: Run, user: str, *, patience: float = _PATIENCE_SECONDS) -> Iterator[File]:
+    """All files of the folder, read as the operating system's `user`. What is wrong with one is told on reading it.
+
+    `patience` is for how many seconds in all the run waits for files that are being written.
+    """
     folder = Folder(settings.path, user)
-    settling = _Settling(run)
+    settling = _Settling(run, patience)
     for found in folder.found():
         file = File(run, folder, found, settings.max_file_bytes)
         try:
@@ -163,9 +166,9 @@ def _settled(file: File, stream: io.FileIO, settling: "_Settling") -> Original:
 class _Settling:
     """The time that one run spends on waiting until files stop changing; it is shared by all of them."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, patience: float) -> None:
         self._run = run
-        self._left = _PATIENCE_SECONDS
+        self._left = patience
 
     def wait(self, name: str, stream: io.FileIO) -> None:
         """Waits until the file is old enough to be whole. Raises StillChanging, Cancelled."""
