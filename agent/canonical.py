@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Container
 from typing import Any
 
 import rfc8785
@@ -19,12 +20,13 @@ def canonical(value: Any) -> bytes:
     return rfc8785.dumps(value)
 
 
-def widest(value: Any) -> int:
-    """The bytes that `value` takes where an encoder escapes non-ASCII and puts spaces after separators.
+def widest(value: Any, content: bytes | None = None) -> int:
+    """The bytes of `value` as it is sent, or as encoders write it that escape non-ASCII and put spaces in: the more.
 
-    The API measures 1 MB without saying on which encoding; no common encoder writes more than this.
+    The API measures 1 MB without saying on which encoding. Either may be the more: RFC 8785 writes 1e+20 in full.
+    `content` is what `canonical` makes of it, where that is at hand.
     """
-    return len(json.dumps(value))
+    return max(len(content or canonical(value)), len(json.dumps(value)))
 
 
 def digest(content: bytes) -> str:
@@ -46,7 +48,17 @@ def carriable(value: Any) -> Any:
         case float():
             return value if math.isfinite(value) else str(value)
         case dict():
-            return {carriable(str(key)): carriable(inner) for key, inner in value.items()}
+            mended: dict[str, Any] = {}
+            for key, inner in value.items():
+                mended[distinct(carriable(str(key)), mended)] = carriable(inner)
+            return mended
         case list() | tuple():
             return [carriable(inner) for inner in value]
     raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def distinct(name: str, taken: Container[str]) -> str:
+    """`name`, with apostrophes where another has it already: mending names must not lose what they name."""
+    while name in taken:
+        name += "'"
+    return name

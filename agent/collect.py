@@ -17,12 +17,14 @@ import structlog
 
 from agent.config import Collector
 from agent.controls import ControlMap
-from agent.keep import Keeper
+from agent.evidence import PayloadLimitTooSmall, Snapshot
+from agent.items import Checkpoint
+from agent.keep import Keeper, Kept
 from agent.observe import observing
 from agent.report import Observed, Progress, Report, Unwatched
 from collectors import registry
 from collectors.contract import Cancelled, EvidenceType, Run, Target, Unreachable
-from collectors.errors import CollectionError, Gap, Invalid
+from collectors.errors import CollectionError, Gap, Invalid, Omitted
 
 log = structlog.get_logger()
 
@@ -58,10 +60,19 @@ class Collection:
         self._spool_dir = spool_dir
         self._progress = progress or Unwatched()
         self._unmapped = unmapped
+        self._open: set[Target] = set()
         self.report = Report(collector.name, datetime.now(UTC))
 
     def run(self) -> Report:
         """Raises Cancelled."""
+        try:
+            self._run()
+        finally:
+            for target in tuple(self._open):  # those that a run which was cut short did not come to
+                self._close(target)
+        return self.report
+
+    def _run(self) -> None:
         name = self._collector.name
         with ThreadPoolExecutor(READERS, f"{name}-read") as readers, ThreadPoolExecutor(_OBSERVERS, name) as observers:
             run = Run(name, self.report.started, readers, READERS, self._cancelled, self._progress.waiting)
@@ -76,7 +87,6 @@ class Collection:
             finally:
                 for future in pending:
                     future.cancel()
-        return self.report
 
     def _add(self, observed: Observed) -> None:
         self.report.observed.append(observed)
@@ -94,9 +104,18 @@ class Collection:
         if self._cancelled.is_set():
             raise Cancelled
         kinds = [kind for kind in self._types if _runs_at(kind, target) and self._is_wanted(kind)]
-        leave = _Leaving(target, len(kinds))
+        if isinstance(target, Target):
+            self._open.add(target)
+        left = _Left(len(kinds))
+        if not kinds:
+            self._close(target)
         for kind in kinds:
-            yield partial(self._observe, kind, target, leave)
+            yield partial(self._observe, kind, target, left)
+
+    def _close(self, target: Target | Unreachable) -> None:
+        if isinstance(target, Target):
+            self._open.discard(target)
+            target.close()
 
     def _is_wanted(self, kind: EvidenceType[Any]) -> bool:
         """Evidence that has nowhere to go is not collected; a place that speaks for controls itself says where."""
@@ -107,14 +126,17 @@ class Collection:
             self.report.unmapped.append(kind.id)
         return False
 
-    def _observe(self, kind: EvidenceType[Any], target: Target | Unreachable, leave: "_Leaving") -> Observed:
+    def _observe(self, kind: EvidenceType[Any], target: Target | Unreachable, left: "_Left") -> Observed:
         try:
+            if self._cancelled.is_set():
+                raise Cancelled
             self._progress.started(kind.id, target.id)
             observed = self._observed(kind, target)
             _tell(self._collector.name, observed)
             return observed
         finally:
-            leave()
+            if left.was_last():
+                self._close(target)
 
     def _observed(self, kind: EvidenceType[Any], target: Target | Unreachable) -> Observed:
         controls, strangers = self._controls_of(kind, target)
@@ -128,7 +150,7 @@ class Collection:
             self._collector, kind, target, before=before, spool_dir=self._spool_dir, advanced=advanced
         ) as observation:
             snapshot = observation.snapshot
-            kept = self._keeper.keep(snapshot, target.id, controls, observation.checkpoint)
+            kept, unkept = self._keep(snapshot, target.id, controls, observation.checkpoint)
             return Observed(
                 kind.id,
                 target.id,
@@ -136,12 +158,20 @@ class Collection:
                 snapshot_id=snapshot.id,
                 controls=controls,
                 records=snapshot.observations.records,
-                gaps=snapshot.observations.gaps + len(strangers),
-                told=(*strangers, *observation.told),
+                gaps=snapshot.observations.gaps + len(strangers) + len(unkept),
+                told=(*unkept, *strangers, *observation.told),
                 parts=kept.parts,
                 items=kept.items,
                 failed=observation.failed,
             )
+
+    def _keep(
+        self, snapshot: Snapshot, target: str, controls: Sequence[str], checkpoint: Checkpoint | None
+    ) -> tuple[Kept, tuple[Gap, ...]]:
+        try:
+            return self._keeper.keep(snapshot, target, controls, checkpoint), ()
+        except PayloadLimitTooSmall as error:
+            return Kept("unkept", 0), (Omitted(str(error)).gap(target),)
 
     def _controls_of(
         self, kind: EvidenceType[Any], target: Target | Unreachable
@@ -156,26 +186,17 @@ class Collection:
         return tuple(control for control in own if control in known), strangers
 
 
-class _Leaving:
-    """Closes a target once the last of its observations is over."""
+class _Left:
+    """How many observations of a target are not over yet."""
 
-    def __init__(self, target: Target | Unreachable, observations: int) -> None:
-        self._target = target
-        self._left = observations
+    def __init__(self, observations: int) -> None:
+        self._observations = observations
         self._turn = threading.Lock()
-        if not observations:
-            self._close()
 
-    def __call__(self) -> None:
+    def was_last(self) -> bool:
         with self._turn:
-            self._left -= 1
-            last = self._left == 0
-        if last:
-            self._close()
-
-    def _close(self) -> None:
-        if isinstance(self._target, Target):
-            self._target.close()
+            self._observations -= 1
+            return self._observations == 0
 
 
 def _runs_at(kind: EvidenceType[Any], target: Target | Unreachable) -> bool:
@@ -185,7 +206,8 @@ def _runs_at(kind: EvidenceType[Any], target: Target | Unreachable) -> bool:
 
 
 def _own_controls(target: Target | Unreachable) -> tuple[str, ...] | None:
-    return target.controls if isinstance(target, Target) else None
+    own = target.controls if isinstance(target, Target) else None
+    return None if own is None else tuple(dict.fromkeys(own))
 
 
 def _stranger(control: str, resource: str) -> Gap:

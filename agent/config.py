@@ -76,13 +76,19 @@ class Chequr(Table):
     )
     token_file: Path | None = Field(
         default=None,
+        examples=["/etc/chequr-agent/chequr_token"],
         description="File with the API key. Without it: the systemd credential chequr_token, then CHEQUR_TOKEN.",
     )
     ca_file: Path | None = Field(
-        default=None, description="Certificates (PEM) to trust beside the system's, as for an inspecting proxy."
+        default=None,
+        examples=["/etc/ssl/certs/acme-ca.pem"],
+        description="Certificates (PEM) to trust beside the system's, as for an inspecting proxy.",
     )
     rate: float | None = Field(
-        default=None, gt=0, description="Requests a second at most. Without it the API's own limit decides."
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Requests a second at most. Without it the API's own limit decides.",
     )
     timeout: Annotated[Duration, AfterValidator(_positive)] = Field(
         default=timedelta(seconds=60), description="How long one request may take in all."
@@ -132,14 +138,19 @@ class Log(Table):
 class Common(Table):
     """The keys that every collector has."""
 
-    source: str | None = Field(default=None, description="What it looks at. Without it: the table's own name.")
+    source: str | None = Field(
+        default=None, examples=["manual"], description="What it looks at. Without it: the table's own name."
+    )
     enabled: bool = Field(default=True, description="false: neither scheduled nor collected.")
     schedule: str = Field(default="daily", description="hourly, daily, weekly, or a cron expression of five fields.")
     timezone: Annotated[str, AfterValidator(check_timezone)] = Field(
         default="UTC", description="The time zone of the schedule, as in Europe/Berlin."
     )
     types: list[str] | None = Field(
-        default=None, min_length=1, description="Evidence types, by id or pattern, as in aws_iam_*. Without it: all of the source."
+        default=None,
+        examples=[["manual_*"]],
+        min_length=1,
+        description="Evidence types, by id or pattern, as in aws_iam_*. Without it: all of the source.",
     )
     payload_shape: PayloadShape | None = Field(default=None, description="Overrides [delivery] payload_shape.")
 

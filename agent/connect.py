@@ -1,11 +1,12 @@
 """The agent's parts put together as the configuration says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
 from agent.client import AsyncClient, Client
-from agent.config import Loaded
+from agent.config import ConfigurationInvalid, Loaded
 from agent.controls import ControlMap, Discovery
 from agent.deliver import Deliverer, pacing_observer
 from agent.errors import ChequrError
@@ -24,14 +25,16 @@ def token(loaded: Loaded) -> Token:
 
 
 def client(loaded: Loaded, key: Token, *, attempts: int = 4) -> Client:
+    """Raises ConfigurationInvalid where the proxy or the certificates of the environment cannot be used."""
     chequr = loaded.config.chequr
-    return Client(
-        key,
-        base_url=chequr.base_url,
-        ca_file=chequr.ca_file,
-        timeout=chequr.timeout.total_seconds(),
-        attempts=attempts,
-    )
+    with _usable():
+        return Client(
+            key,
+            base_url=chequr.base_url,
+            ca_file=chequr.ca_file,
+            timeout=chequr.timeout.total_seconds(),
+            attempts=attempts,
+        )
 
 
 def deliverer(
@@ -40,19 +43,28 @@ def deliverer(
     key: Token,
     observe: Callable[[Item, Settlement], None] = lambda _item, _settlement: None,
 ) -> tuple[Deliverer, AsyncClient]:
-    """A deliverer, and the client that it uses, which the caller closes."""
+    """A deliverer, and the client that it uses, which the caller closes. Raises as `client` does."""
     chequr = loaded.config.chequr
     pace = Pace(cap=chequr.rate)
-    sender = AsyncClient(
-        key,
-        base_url=chequr.base_url,
-        ca_file=chequr.ca_file,
-        timeout=chequr.timeout.total_seconds(),
-        observe=pacing_observer(pace),
-    )
+    with _usable():
+        sender = AsyncClient(
+            key,
+            base_url=chequr.base_url,
+            ca_file=chequr.ca_file,
+            timeout=chequr.timeout.total_seconds(),
+            observe=pacing_observer(pace),
+        )
     concurrency = loaded.config.delivery.concurrency
     made = Deliverer(Outbox(store), Ledger(store), sender, pace, concurrency=concurrency, observe=observe)
     return made, sender
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigurationInvalid([str(error)]) from error
 
 
 def control_map(loaded: Loaded, key: Token, *, refresh: bool = True) -> tuple[ControlMap, ChequrError | None]:

@@ -3,8 +3,7 @@
 What the API says is kept in the state directory, so that collecting goes on while the API is away.
 """
 
-import json
-import os
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.client import Client
+from agent.errors import NotFound
 
 CACHE = "controls.json"
 
@@ -46,7 +46,10 @@ class Discovery(BaseModel):
         """Reads every control with its test policy. Raises ChequrError."""
         known = []
         for summary in client.controls(limit=100):
-            control = client.control(summary.id)
+            try:
+                control = client.control(summary.id)
+            except NotFound:  # it was deleted since it was listed
+                continue
             policy = control.test_policy
             known.append(
                 KnownControl(
@@ -71,9 +74,9 @@ class Discovery(BaseModel):
 
     def save(self, state_dir: Path) -> None:
         """Replaces what was kept, all at once."""
-        fresh = state_dir / f"{CACHE}.{os.getpid()}"
-        fresh.write_text(json.dumps(self.model_dump()), encoding="utf-8")
-        fresh.replace(state_dir / CACHE)
+        with tempfile.NamedTemporaryFile(dir=state_dir, prefix=f"{CACHE}.", delete=False) as file:
+            file.write(self.model_dump_json().encode())
+        Path(file.name).replace(state_dir / CACHE)
 
     def is_older_than(self, age: timedelta) -> bool:
         """Also where it was fetched by a clock that has since been set back."""
@@ -90,7 +93,7 @@ class ControlMap:
     def controls_for(self, evidence_type: str) -> tuple[str, ...]:
         """The configuration wins; where it says nothing, each control whose evaluator has the type's name."""
         if evidence_type in self.configured:
-            return tuple(self.configured[evidence_type])
+            return tuple(dict.fromkeys(self.configured[evidence_type]))
         if self.discovery is None:
             return ()
         return tuple(control.id for control in self.discovery.controls if control.evaluator == evidence_type)

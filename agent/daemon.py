@@ -10,14 +10,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.cron import CronTrigger
 
 from agent import connect, schedule
 from agent.config import Collector, ConfigurationInvalid, Loaded
+from agent.controls import ControlMap
 from agent.deliver import Deliverer
 from agent.errors import ChequrError
 from agent.ledger import Ledger
@@ -26,11 +27,13 @@ from agent.lock import Locked, lock
 from agent.run import run_collector
 from agent.runs import Runs
 from agent.store import Store
-from collectors.contract import Cancelled
+from agent.trigger import WallClock
+from collectors.contract import Cancelled, EvidenceType
 
 log = structlog.get_logger()
 
 _AGAIN = 5.0  # seconds before a deliverer that broke, say on a full disk, is started again
+_POSTPONED = 60.0  # seconds before a collector whose controls could not be read looks again
 _RUNS_KEPT = 400 * 86400.0
 
 
@@ -44,20 +47,24 @@ class Daemon:
         self._cancelled = threading.Event()
         self._stopping = asyncio.Event()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._collections: set[asyncio.Task[None]] = set()
+        self._collections: dict[str, asyncio.Task[None]] = {}
         self._deliverer: Deliverer | None = None
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT. Raises Locked where another agent delivers from this state directory."""
+        """Until SIGTERM or SIGINT. Raises Locked where another agent delivers from this state directory.
+
+        Also raises what delivering itself raises: an agent that cannot deliver does not look as if it did.
+        """
         with lock(self._store.directory, "deliver"):
             loop = asyncio.get_running_loop()
             for number, react in self._signals().items():
                 loop.add_signal_handler(number, react)
             self._scheduler.start()
-            self._schedule(make_up=True)
+            self._schedule()
             log.info("agent.started", collectors=[collector.name for collector in self._loaded.enabled])
             delivering = asyncio.create_task(self._deliver())
-            await self._stopping.wait()
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait({delivering, stopping}, return_when=asyncio.FIRST_COMPLETED)
             await self._end(delivering)
 
     def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
@@ -71,9 +78,12 @@ class Daemon:
             self._deliverer.stop()
 
     async def _end(self, delivering: asyncio.Task[None]) -> None:
+        self._cancelled.set()
+        self._stopping.set()
         self._scheduler.shutdown(wait=False)
-        await asyncio.gather(delivering, *self._collections, return_exceptions=True)
+        await asyncio.gather(delivering, *self._collections.values(), return_exceptions=True)
         log.info("agent.stopped")
+        delivering.result()
 
     def reload(self) -> None:
         try:
@@ -97,8 +107,8 @@ class Daemon:
 
     # ── collecting ──
 
-    def _schedule(self, *, make_up: bool = False) -> None:
-        """Replaces all schedules. A run that was missed while nobody was here is made up once, now."""
+    def _schedule(self) -> None:
+        """Replaces all schedules. A run that was missed while nobody was here, or never was, is made up once, now."""
         self._scheduler.remove_all_jobs()
         self._scheduler.add_job(self._prune, "interval", hours=24, id="prune", misfire_grace_time=None)
         runs, now = Runs(self._store), datetime.now(UTC)
@@ -106,7 +116,7 @@ class Daemon:
             due = _trigger(collector)
             last = runs.latest(collector.name, finished=True)
             started = datetime.fromtimestamp(last.started_at, UTC) if last else None
-            if make_up and schedule.is_missed(due, started, now):
+            if schedule.is_missed(due, started, now):
                 self._begin(collector.name)
             self._scheduler.add_job(
                 self._start, due, [collector.name], id=collector.name, misfire_grace_time=None, coalesce=True
@@ -117,13 +127,20 @@ class Daemon:
         self._begin(name)
 
     def _begin(self, name: str) -> None:
+        if name in self._collections:
+            log.info("collector.busy", collector=name, reason="its last run is still under way")
+            return
         task = asyncio.get_running_loop().create_task(self._collect(self._loaded.collectors[name]))
-        self._collections.add(task)
-        task.add_done_callback(self._collections.discard)
+        self._collections[name] = task
+        task.add_done_callback(lambda _: self._collections.pop(name))
 
     async def _collect(self, collector: Collector) -> None:
         try:
             await asyncio.to_thread(self._run, collector)
+        except _NothingMapped as error:
+            self._start_later(collector.name, str(error))
+        except ConfigurationInvalid as error:
+            log.error("collector.unusable", collector=collector.name, problems=error.problems)
         except Locked as error:
             log.warning("collector.busy", collector=collector.name, reason=str(error))
         except Cancelled:
@@ -131,8 +148,18 @@ class Daemon:
         except Exception:  # around this job: one broken collector must not end the agent
             log.exception("collector.failed", collector=collector.name)
 
+    def _start_later(self, name: str, reason: str) -> None:
+        log.warning("collector.postponed", collector=name, again_in=_POSTPONED, reason=reason)
+        again = datetime.now(UTC) + timedelta(seconds=_POSTPONED)
+        self._scheduler.add_job(
+            self._start, "date", [name], run_date=again, id=f"{name} again", replace_existing=True,
+            misfire_grace_time=None,
+        )  # fmt: skip
+
     def _run(self, collector: Collector) -> None:
-        controls, _ = connect.control_map(self._loaded, self._token)
+        controls, away = connect.control_map(self._loaded, self._token)
+        if away and controls.discovery is None and not all(_is_mapped(kind, controls) for kind in collector.types):
+            raise _NothingMapped(f"the controls were never read yet: {away}")
         run_collector(self._loaded, self._store, collector, controls, cancelled=self._cancelled)
 
     # ── delivering ──
@@ -154,7 +181,15 @@ class Daemon:
         Runs(self._store).prune(before=now - _RUNS_KEPT)
 
 
-def _trigger(collector: Collector) -> CronTrigger:
+class _NothingMapped(Exception):
+    """It is not known yet where evidence belongs: a run now would find nothing to do, and count as one."""
+
+
+def _is_mapped(kind: EvidenceType[Any], controls: ControlMap) -> bool:
+    return bool(controls.controls_for(kind.id)) or kind.target.controls is not None
+
+
+def _trigger(collector: Collector) -> WallClock:
     common = collector.common
     return schedule.trigger(collector.name, common.schedule, common.timezone, host=socket.gethostname())
 

@@ -1,14 +1,13 @@
 """Sends what the outbox owes, at the pace that the API allows, and writes down each answer.
 
-    judge()      an answer ──► what becomes of the item: a pure function
-    Deliverer    claims, sends, settles; a slot is free only after the receipt is committed
-
+Items are claimed, sent one after the other at that pace, and settled; a slot is free only once that is committed.
 One deliverer per state directory: whoever runs one holds the lock `deliver`.
 """
 
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
@@ -17,39 +16,23 @@ import structlog
 
 from agent import endpoints
 from agent.client import AsyncClient
-from agent.errors import ApiError, ChequrError, Forbidden, TokenUnusable, Unauthorized
+from agent.errors import ChequrError
 from agent.items import Accept, Answer, Claimed, Defer, Hold, Item, Reject, Release, Settlement
 from agent.ledger import Ledger
 from agent.models import EvidenceItem, Receipt
 from agent.outbox import Outbox
 from agent.pacing import Pace, backoff
+from agent.settle import Settling, tell
+from agent.verdict import CONFLICT, answer_of, judge
 
 log = structlog.get_logger()
 
 Outcome = Literal["delivered", "unfinished", "held"]
-Verdict = Literal["defer", "reject", "hold", "look_up"]
 
-_RETRIABLE = frozenset({408, 425, 429})
 _SHORTEST_PROBE, _LONGEST_PROBE = 5.0, 300.0  # seconds between attempts while the API refuses the token
-_IDLE = 0.5  # seconds between looks into an outbox that other processes may have put into
-_BATCH = 50  # settlements written in one transaction
-
-
-def judge(error: ChequrError) -> Verdict:
-    """What becomes of an item that was not accepted. The status and the code decide, never the text.
-
-    No answer, or none that can be read, says nothing about the item. 401 and 403 are about the token, 408, 425, 429
-    and 5xx about the moment, 409 may mean that the item was taken before, and all else is about the item.
-    """
-    if isinstance(error, TokenUnusable | Unauthorized | Forbidden):
-        return "hold"
-    if not isinstance(error, ApiError):
-        return "defer"
-    if error.status >= 500 or error.status in _RETRIABLE:  # noqa: PLR2004 - HTTP's own boundary
-        return "defer"
-    if error.status == 409:  # noqa: PLR2004
-        return "defer" if "progress" in error.code else "look_up"
-    return "reject"
+_IDLE = 0.2  # seconds between looks into an outbox that other processes may have put into
+_SURE = 5  # tries after which a request that is said to be still in progress is looked up
+_SHORTEST_PATIENCE = 1.0  # seconds that a first try has, however little patience there is
 
 
 class Deliverer:
@@ -74,8 +57,10 @@ class Deliverer:
         self._pace = pace
         self._concurrency = concurrency
         self._observe = observe
+        self._in_hand: deque[Claimed] = deque()  # claimed, and waiting for their place
+        self._place: float | None = None  # the instant reserved for the next of them
         self._under_way: set[asyncio.Task[None]] = set()
-        self._settlements: asyncio.Queue[tuple[Item, Settlement, asyncio.Future[None]]] = asyncio.Queue()
+        self._settling = Settling(outbox)
         self._hold: Hold | None = None
         self._probe_at = 0.0
         self._probe_gap = _SHORTEST_PROBE
@@ -93,45 +78,74 @@ class Deliverer:
 
     async def run(self) -> None:
         """Delivers until `stop`."""
-        await self._deliver(finished=lambda: False)
+        await self._deliver(patience=None)
 
     async def drain(self, *, patience: float) -> Outcome:
         """Delivers until nothing is owed, the token is refused, or nothing was accepted for `patience` seconds."""
         self._accepted_at = time.monotonic()
-        await self._deliver(finished=lambda: self._is_drained(patience))
+        await self._deliver(patience=max(patience, _SHORTEST_PATIENCE))
         if not self._outbox.owed():
             return "delivered"
         return "held" if self._hold else "unfinished"
 
-    def _is_drained(self, patience: float) -> bool:
-        if self._under_way:
-            return False
-        refused = self._hold is not None and self._probe_at > 0
-        return refused or time.monotonic() - self._accepted_at > patience or not self._outbox.owed()
-
-    async def _deliver(self, *, finished: Callable[[], bool]) -> None:
-        self._outbox.reclaim()
+    async def _deliver(self, *, patience: float | None) -> None:
+        await asyncio.to_thread(self._outbox.reclaim)
         self._hold = self._outbox.hold()
-        settling = asyncio.create_task(self._settle())
-        try:
-            while not self._stopping.is_set() and not self._failure and not finished():
-                for claimed in self._claim():
-                    self._start(claimed)
-                await self._pause()
-            if self._under_way:
-                await asyncio.wait(self._under_way)
-        finally:
-            settling.cancel()
-            await asyncio.gather(settling, return_exceptions=True)
+        async with self._settling:
+            try:
+                await self._dispatch(patience)
+            finally:
+                if self._under_way:
+                    await asyncio.wait(self._under_way)
         if self._failure:
             raise self._failure
+        await self._put_back()
 
-    def _claim(self) -> list[Claimed]:
-        free = self._concurrency - len(self._under_way)
+    async def _dispatch(self, patience: float | None) -> None:
+        while not self._stopping.is_set() and not self._failure:
+            await self._claim()
+            wait = self._send_next()
+            if patience is not None and await self._is_drained(patience):
+                return
+            await self._pause(wait)
+
+    async def _is_drained(self, patience: float) -> bool:
+        refused = self._hold is not None and self._probe_at > 0
+        if refused or time.monotonic() - self._accepted_at > patience:
+            return True
+        idle = not self._under_way and not self._in_hand
+        return idle and await asyncio.to_thread(self._outbox.next_due) is None
+
+    async def _claim(self) -> None:
+        """Takes some items in hand; while the API refuses the token, one now and then."""
+        wanted = self._concurrency
         if self._hold:
             probing = not self._under_way and time.monotonic() >= self._probe_at
-            free = 1 if probing else 0
-        return self._outbox.claim(free, now=time.time()) if free > 0 else []
+            wanted = 1 if probing else 0
+            if not probing:
+                await self._put_back()
+        if wanted and not self._in_hand:
+            self._in_hand.extend(await asyncio.to_thread(self._outbox.claim, wanted, now=time.time()))
+
+    async def _put_back(self) -> None:
+        """What is in hand was not sent: it is pending as before."""
+        releases = [Release(claimed.item.id) for claimed in self._in_hand]
+        self._in_hand.clear()
+        if releases:
+            await asyncio.to_thread(self._outbox.settle, releases, now=time.time())
+
+    def _send_next(self) -> float:
+        """Starts what has its place and a slot; how many seconds until there may be more."""
+        while self._in_hand and len(self._under_way) < self._concurrency:
+            now = time.monotonic()
+            if self._place is None:
+                self._place = now + self._pace.reserve(now)
+            wait = max(self._place, self._pace.pause_until) - now
+            if wait > 0:
+                return min(wait, _IDLE)
+            self._place = None
+            self._start(self._in_hand.popleft())
+        return _IDLE
 
     def _start(self, claimed: Claimed) -> None:
         task = asyncio.create_task(self._send(claimed))
@@ -143,38 +157,24 @@ class Deliverer:
         if not task.cancelled() and task.exception():
             self._failure = task.exception()
 
-    async def _pause(self) -> None:
-        """Until a slot is free, the outbox may have something new, or the end is wanted."""
+    async def _pause(self, seconds: float) -> None:
+        """Until a slot is free, the next place has come, the outbox may have something new, or the end is wanted."""
         stopping = asyncio.create_task(self._stopping.wait())
-        busy = len(self._under_way) >= self._concurrency
-        timeout = None if busy and not self._hold else _IDLE
-        await asyncio.wait({stopping, *self._under_way}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, *self._under_way}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
 
     # ── one item ──
 
     async def _send(self, claimed: Claimed) -> None:
-        item, started = claimed.item, time.monotonic()
+        started = time.monotonic()
         if claimed.body is None:
             answer = Answer(None, "damaged", "its body no longer has the digest that it was queued with", None)
-            return await self._settled(item, Reject(item.id, answer), started)
-        if not await self._turn():
-            return await self._settled(item, Release(item.id), started)
-        started = time.monotonic()
-        settlement = await self._submit(item, claimed.body)
-        return await self._settled(item, settlement, started)
-
-    async def _turn(self) -> bool:
-        """Waits for this request's place; False where the end is wanted first."""
-        wait = self._pace.reserve(time.monotonic())
-        while wait > 0:
-            try:
-                await asyncio.wait_for(self._stopping.wait(), wait)
-            except TimeoutError:
-                wait = self._pace.pause_until - time.monotonic()
-            else:
-                return False
-        return True
+            settlement: Settlement = Reject(claimed.item.id, answer)
+        else:
+            settlement = await self._submit(claimed.item, claimed.body)
+        await self._settling.commit(settlement)
+        tell(claimed.item, settlement, time.monotonic() - started)
+        self._observe(claimed.item, settlement)
 
     async def _submit(self, item: Item, body: bytes) -> Settlement:
         try:
@@ -186,64 +186,43 @@ class Deliverer:
         return Accept(item.id, receipt.id, receipt.created_at, receipt.request_id)
 
     async def _refused(self, item: Item, error: ChequrError) -> Settlement:
-        answer = _answer(error)
+        answer = answer_of(error)
         verdict = judge(error)
         if verdict == "hold":
             self._set_hold(answer)
-            return Release(item.id)
+            return Release(item.id, time.time())  # behind the others, should it be this item after all
         if verdict != "defer":  # the API judged the item, so it took the token; no answer proves nothing
             self._lift_hold()
-        if verdict == "look_up":
-            return await self._look_up(item, answer)
         if verdict == "reject":
             return Reject(item.id, answer)
-        return self._defer(item, answer, getattr(error, "retry_after", None))
+        later = self._defer(item, answer, getattr(error, "retry_after", None))
+        if verdict == "look_up":
+            return await self._look_up(item, answer, absent=Reject(item.id, answer), unclear=later)
+        if answer.status == CONFLICT and item.attempts > _SURE:
+            return await self._look_up(item, answer, absent=later, unclear=later)
+        return later
 
     def _defer(self, item: Item, answer: Answer, asked: float | None) -> Defer:
         wait = max(backoff(item.attempts, chance=random.random()), asked or 0.0)  # noqa: S311 jitter is no secret
         return Defer(item.id, answer, time.time() + wait)
 
-    async def _look_up(self, item: Item, answer: Answer) -> Settlement:
-        """A 409 may mean that the item was taken before: the control's evidence says whether it was."""
+    async def _look_up(self, item: Item, answer: Answer, *, absent: Settlement, unclear: Settlement) -> Settlement:
+        """A 409 may mean that the item was taken before: the control's evidence says whether it was.
+
+        Parts of one snapshot look alike there. Those with a receipt are known; of the others there must be one for
+        each item that is still owed, or else it may be another part's.
+        """
         try:
             control = await self._client.perform(endpoints.retrieve_control(item.control_id))
         except ChequrError:
-            return self._defer(item, answer, None)
-        for seen in control.evidence:
-            if self._is_ours(seen, item):
-                self._accepted_at = time.monotonic()
-                return Accept(item.id, seen.id, None, answer.request_id)
-        return Reject(item.id, answer)
-
-    def _is_ours(self, seen: EvidenceItem, item: Item) -> bool:
-        """Parts of one snapshot look alike at the control: one that has a receipt already is not this one."""
-        same = seen.source == item.source and seen.collected_at == datetime.fromisoformat(item.collected_at)
-        return same and not self._ledger.has(seen.id)
-
-    # ── settling ──
-
-    async def _settled(self, item: Item, settlement: Settlement, started: float) -> None:
-        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._settlements.put((item, settlement, committed))
-        await committed
-        _tell(item, settlement, time.monotonic() - started)
-        self._observe(item, settlement)
-
-    async def _settle(self) -> None:
-        """Commits settlements, as many at once as are there, off the event loop."""
-        while True:
-            batch = [await self._settlements.get()]
-            while not self._settlements.empty() and len(batch) < _BATCH:
-                batch.append(self._settlements.get_nowait())
-            settlements = [settlement for _, settlement, _ in batch]
-            try:
-                await asyncio.to_thread(self._outbox.settle, settlements, now=time.time())
-            except Exception as error:  # whoever waits for this commit gets to know
-                for _, _, committed in batch:
-                    committed.set_exception(error)
-            else:
-                for _, _, committed in batch:
-                    committed.set_result(None)
+            return unclear
+        found = [seen for seen in control.evidence if _is_alike(seen, item) and not self._ledger.has(seen.id)]
+        if not found:
+            return absent
+        if len(found) < self._outbox.twins(item):
+            return unclear
+        self._accepted_at = time.monotonic()
+        return Accept(item.id, found[0].id, None, answer.request_id)
 
     # ── holding ──
 
@@ -268,30 +247,5 @@ def pacing_observer(pace: Pace) -> Callable[[int, Mapping[str, str]], None]:
     return lambda status, headers: pace.learn(status, headers, time.monotonic(), datetime.now(UTC))
 
 
-def _answer(error: ChequrError) -> Answer:
-    if isinstance(error, ApiError):
-        return Answer(error.status, error.code or None, str(error), error.request_id)
-    return Answer(getattr(error, "status", None), None, str(error), getattr(error, "request_id", None))
-
-
-def _tell(item: Item, settlement: Settlement, seconds: float) -> None:
-    """The canonical line of one submission."""
-    told = {
-        "item": item.id,
-        "evidence_type": item.evidence_type,
-        "control_id": item.control_id,
-        "part": f"{item.part}/{item.parts}",
-        "bytes": item.size,
-        "attempt": item.attempts,
-        "seconds": round(seconds, 3),
-    }
-    match settlement:
-        case Accept(_, evidence_id, _, request_id):
-            log.info("evidence.accepted", **told, evidence_id=evidence_id, request_id=request_id)
-        case Defer(_, answer, due):
-            wait = round(due - time.time(), 1)
-            log.warning("evidence.deferred", **told, wait=wait, status=answer.status, reason=answer.reason)
-        case Reject(_, answer):
-            log.error("evidence.rejected", **told, status=answer.status, code=answer.code, reason=answer.reason)
-        case Release():
-            log.debug("evidence.released", **told)
+def _is_alike(seen: EvidenceItem, item: Item) -> bool:
+    return seen.source == item.source and seen.collected_at == datetime.fromisoformat(item.collected_at)

@@ -1,25 +1,33 @@
 """Looks at everything that collecting and delivering need, and says what is wrong and what to do about it."""
 
 import shutil
+import sqlite3
 import threading
+import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from agent import connect
+from agent.client import Client
 from agent.config import Collector, Loaded
-from agent.controls import ControlMap
-from agent.errors import ChequrError, Forbidden, TokenUnusable, Unauthorized
+from agent.controls import ControlMap, Discovery
+from agent.endpoints import submit_evidence
+from agent.errors import BadRequest, ChequrError, Forbidden, TokenUnusable, Unauthorized, UnprocessableEntity
 from agent.store import StateUnusable, Store
 from agent.token import Token
 from collectors import registry
-from collectors.contract import Cancelled, EvidenceType, Run, Target, Unreachable
-from collectors.errors import CollectionError, Gap
+from collectors.contract import EvidenceType, Period, Run, Target, Unreachable, explain
+from collectors.errors import CollectionError, Gap, Invalid
 
 Level = Literal["good", "note", "bad"]
 
 _SCARCE = 500_000_000  # bytes of free space below which an outbox may not last through an outage
+_LISTED = "Take a control id from `chequr-agent controls list`."
 _TARGETS = 25  # targets of one collector that are looked at
 
 
@@ -36,37 +44,40 @@ class Finding:
 def examine(loaded: Loaded) -> Iterator[Finding]:
     """Each finding as it is made; some need the network."""
     yield Finding("good", "configuration", f"{loaded.path} is good")
-    yield from _state(loaded)
-    key = connect.token(loaded)
-    controls, findings = _api(loaded, key)
+    state = _state(loaded)
+    yield state
+    workspace, findings = _api(loaded, connect.token(loaded), keep=state.level != "bad")
     yield from findings
+    controls = ControlMap(loaded.config.controls.map, workspace if loaded.config.controls.discover else None)
+    if not loaded.enabled:
+        yield Finding("note", "collectors", "none is enabled", "Add a [collectors.<name>] table.")
     yield from _mapping(loaded, controls)
+    yield from _unserved(loaded, controls)
+    yield from _misnamed(loaded, workspace)
     for collector in loaded.enabled:
-        yield from _collector(collector)
+        yield from _collector(collector, controls)
 
 
-def _state(loaded: Loaded) -> Iterator[Finding]:
+def _state(loaded: Loaded) -> Finding:
     directory = loaded.config.state_dir
     try:
         Store(directory).close()
-    except StateUnusable as error:
-        yield Finding("bad", "state", str(error), f"Let the agent's user write to {directory}, or set state_dir.")
-        return
-    free = shutil.disk_usage(directory).free
+        free = shutil.disk_usage(directory).free
+    except (StateUnusable, OSError, sqlite3.Error) as error:
+        return Finding("bad", "state", str(error), f"Let the agent's user write to {directory}, or set state_dir.")
     if free < _SCARCE:
-        yield Finding("note", "state", f"{directory} has {free / 1e6:.0f} MB left", "Make room, or set state_dir.")
-    else:
-        yield Finding("good", "state", f"{directory} is writable, {free / 1e9:.0f} GB free")
+        return Finding("note", "state", f"{directory} has {free / 1e6:.0f} MB left", "Make room, or set state_dir.")
+    return Finding("good", "state", f"{directory} is writable, {free / 1e9:.0f} GB free")
 
 
-def _api(loaded: Loaded, key: Token) -> tuple[ControlMap, list[Finding]]:
-    """The mapping, and what the API says to the token. Whether it may write is only known once it does."""
+def _api(loaded: Loaded, key: Token, *, keep: bool) -> tuple[Discovery | None, list[Finding]]:
+    """The controls, read anew and kept for the next collection, and what the API says to the token."""
     base_url = loaded.config.chequr.base_url
-    kept, _ = connect.control_map(loaded, key, refresh=False)
+    kept = Discovery.load(loaded.config.state_dir, base_url)
     try:
         with connect.client(loaded, key, attempts=2) as client:
-            first = next(iter(client.controls(limit=1)), None)
-        fresh, _ = connect.control_map(loaded, key)
+            fresh = Discovery.fetch(client, base_url)
+            _try_to_write(client)
     except TokenUnusable as error:
         return kept, [Finding("bad", "token", str(error), "Create a key with write scope in Chequr's settings.")]
     except Unauthorized as error:
@@ -75,11 +86,19 @@ def _api(loaded: Loaded, key: Token) -> tuple[ControlMap, list[Finding]]:
         return kept, [Finding("bad", "token", f"its scope is too small: {error}", "Use a key with write scope.")]
     except ChequrError as error:
         remedy = "Check chequr.base_url, the proxy (HTTPS_PROXY, NO_PROXY) and chequr.ca_file."
-        return kept, [Finding("bad", "API", f"{base_url} cannot be reached: {error}", remedy)]
-    told = [Finding("good", "API", f"{base_url} answers, and takes the token {key.fingerprint}…")]
-    if first is None:
+        return kept, [Finding("bad", "API", f"{base_url} gives no good answer: {error}", remedy)]
+    if keep:
+        fresh.save(loaded.config.state_dir)
+    told = [Finding("good", "API", f"{base_url} answers, and takes the token {key.fingerprint} for writing")]
+    if not fresh.controls:
         told.append(Finding("note", "API", "the workspace has no control", "Add controls in Chequr."))
     return fresh, told
+
+
+def _try_to_write(client: Client) -> None:
+    """Raises Forbidden where the token may not submit. Evidence without a control is never taken, so none is made."""
+    with suppress(BadRequest, UnprocessableEntity):
+        client.perform(submit_evidence(b"{}", f"chequr-agent-doctor-{uuid.uuid4()}"))
 
 
 def _mapping(loaded: Loaded, controls: ControlMap) -> Iterator[Finding]:
@@ -90,24 +109,28 @@ def _mapping(loaded: Loaded, controls: ControlMap) -> Iterator[Finding]:
         yield Finding("note", "mapping", f"{type_id} is for no control, and is not collected", remedy)
     if wanted and not unmapped:
         yield Finding("good", "mapping", f"each of {len(wanted)} evidence types has a control")
-    yield from _strangers(loaded, controls)
 
 
-def _strangers(loaded: Loaded, controls: ControlMap) -> Iterator[Finding]:
+def _unserved(loaded: Loaded, controls: ControlMap) -> Iterator[Finding]:
     """Controls that want what nobody here collects."""
     served = {kind.id for collector in loaded.enabled for kind in collector.types}
     served |= {collector.source_name for collector in loaded.enabled}  # an evaluator may name a source as a whole
-    offered = {kind.id for kind in registry.all_evidence_types()}
+    offered = {*registry.source_names(), *(kind.id for kind in registry.all_evidence_types())}
+    mapped = {control_id for ids in loaded.config.controls.map.values() for control_id in ids}
     for control in controls.discovery.controls if controls.discovery else ():
         evaluator = control.evaluator
-        if evaluator and evaluator not in served:
+        if evaluator and evaluator not in served and control.id not in mapped:
             remedy = "Enable a collector of its source." if evaluator in offered else "No installed source offers it."
             yield Finding("note", "mapping", f"{control.id} wants {evaluator}, which is not collected", remedy)
+
+
+def _misnamed(loaded: Loaded, workspace: Discovery | None) -> Iterator[Finding]:
+    known = {control.id for control in workspace.controls} if workspace else set()
     for type_id, ids in loaded.config.controls.map.items():
         for control_id in ids:
-            if controls.discovery and control_id not in {control.id for control in controls.discovery.controls}:
+            if workspace and control_id not in known:
                 message = f"[controls.map] {type_id} names {control_id}, which the workspace does not have"
-                yield Finding("bad", "mapping", message, "Take a control id from `chequr-agent controls list`.")
+                yield Finding("bad", "mapping", message, _LISTED)
 
 
 def _speaks_for_itself(kind: EvidenceType[Any]) -> bool:
@@ -115,45 +138,52 @@ def _speaks_for_itself(kind: EvidenceType[Any]) -> bool:
     return kind.target.controls is not None
 
 
-def _collector(collector: Collector) -> Iterator[Finding]:
+def _collector(collector: Collector, controls: ControlMap) -> Iterator[Finding]:
     """Enters each place, and takes each evidence type's first look at it; no more is read than that."""
     run = Run(collector.name, datetime.now(UTC), None, 1, threading.Event())
     subject = f"collector {collector.name}"
+    seen, whole = 0, 0
     try:
-        for number, target in enumerate(registry.source(collector.source_name).connect(collector.settings, run)):
-            if number == _TARGETS:
+        for target in registry.source(collector.source_name).connect(collector.settings, run):
+            if seen == _TARGETS:
                 yield Finding("note", subject, f"only the first {_TARGETS} places were looked at")
-                return
-            yield from _target(collector, target, subject)
+                break
+            findings = list(_target(collector, target, controls))
+            seen, whole = seen + 1, whole + (not findings)
+            yield from findings
     except CollectionError as error:
         yield _unseen(subject, error.gap())
+        return
+    if whole:
+        yield Finding("good", subject, f"{whole} of {seen} places can be seen in full")
+    elif not seen:
+        yield Finding("note", subject, "there is no place to look at", "Check what the collector's table names.")
 
 
-def _target(collector: Collector, target: Target | Unreachable, subject: str) -> Iterator[Finding]:
-    where = f"{subject}, {target.id}"
+def _target(collector: Collector, target: Target | Unreachable, controls: ControlMap) -> Iterator[Finding]:
+    """What is wrong with one place."""
+    where = f"collector {collector.name}, {target.id}"
     if isinstance(target, Unreachable):
         yield _unseen(where, target.cause.gap())
         return
-    kinds = [kind for kind in collector.types if isinstance(target, kind.target)]
-    gaps = [(kind, gap) for kind in kinds if (gap := _first_gap(kind, target)) is not None]
-    for kind, gap in gaps:
-        yield _unseen(f"{where}, {kind.id}", gap)
-    if len(gaps) < len(kinds):
-        yield Finding("good", where, f"{len(kinds) - len(gaps)} of {len(kinds)} evidence types can be seen")
+    for control_id in target.controls or ():
+        if controls.known is not None and control_id not in controls.known:
+            yield Finding("bad", where, f"the workspace has no control {control_id}", _LISTED)
+    for kind in collector.types:
+        if isinstance(target, kind.target) and (gap := _first_gap(kind, target)) is not None:
+            yield _unseen(f"{where}, {kind.id}", gap)
     target.close()
 
 
 def _first_gap(kind: EvidenceType[Any], target: Target) -> Gap | None:
     """What the first look at a type's first resource leaves unseen."""
-    from collectors.contract import Period
-
     now = datetime.now(UTC)
     try:
         first = next(kind(target, Period(now - kind.window, now) if kind.window else None), None)
     except CollectionError as error:
         return error.gap()
-    except Cancelled:
-        return None
+    except ValidationError as error:
+        return Invalid(explain(error)).gap()
     return first if isinstance(first, Gap) else None
 
 

@@ -25,6 +25,8 @@ from collectors.contract import Journal, Period, Use
 PayloadShape = Literal["snapshot", "record"]
 
 _PARAMETERS_SHOWN = 5  # distinct parameter sets written out for an operation; more are counted and digested
+_PARAMETERS_LENGTH = 500  # characters of them; longer ones are digested, too
+_OPERATIONS_SHOWN = 50  # those called most; the rest are told as one
 _PART_DIGITS = 9_999_999  # stands for both part numbers while an envelope is measured
 
 
@@ -74,7 +76,7 @@ class Snapshot:
             "gaps": self.observations.gaps,
             "records_digest": self.observations.records_digest,
             "redactions": self.observations.redactions,
-            "operations": {name: _use(use) for name, use in sorted(self.journal.uses.items())},
+            "operations": _operations(self.journal.uses),
             "identity": self.identity,
             "agent": {"name": "chequr-agent", "version": __version__},
             "config_digest": self.config_digest,
@@ -196,8 +198,7 @@ class _Cutter:
                 yield part
                 part, used = [], line.width + _SEPARATOR
             part.append(line)
-        if part or not (self._snapshot.observations.records or self._snapshot.observations.gaps):
-            yield part
+        yield part
 
     def _stands_alone(self, before: Line, line: Line) -> bool:
         return self._shape == "record" and not (before.is_gap and line.is_gap)
@@ -216,7 +217,9 @@ class _Cutter:
         return head[:-1] + lists + tail[1:]
 
     def _flat(self, records: list[bytes], gaps: list[bytes], collection: dict[str, Any]) -> dict[str, Any]:
-        body = json.loads(records[0]) if records else {"gaps": [json.loads(gap) for gap in gaps]}
+        body = _parse(records[0]) if records else {"gaps": [_parse(gap) for gap in gaps]}
+        if "collection" in body:  # the record's own must not be lost to ours
+            body = {"record": body}
         return {**body, "collection": {**collection, **self._snapshot.heading()}}
 
     def _pieces(self) -> Iterator[Line]:
@@ -247,7 +250,13 @@ def _fragments(line: Line, room: int) -> Iterator[Line]:
                 "data": piece,
             }
         }
-        yield Line(line.is_gap, canonical(value), widest(value))
+        content = canonical(value)
+        yield Line(line.is_gap, content, widest(value, content))
+
+
+def _parse(line: bytes) -> Any:
+    """Canonical JSON that will be written again. Its numbers are doubles: one of 17 digits is no integer."""
+    return json.loads(line, parse_int=float)
 
 
 def _body(control_id: str, snapshot: Snapshot, payload: bytes) -> bytes:
@@ -256,10 +265,24 @@ def _body(control_id: str, snapshot: Snapshot, payload: bytes) -> bytes:
     return head[:-1] + b',"payload":' + payload + b"," + source[1:]
 
 
+def _operations(uses: Mapping[str, Use]) -> dict[str, Any]:
+    """The operations that a snapshot rests on, by name: so few of them that there is room for the records."""
+    ranked = sorted(uses, key=lambda name: (-uses[name].calls, name))
+    told: dict[str, Any] = {name: _use(uses[name]) for name in sorted(ranked[:_OPERATIONS_SHOWN])}
+    if rest := [uses[name] for name in ranked[_OPERATIONS_SHOWN:]]:
+        told["(others)"] = {
+            "operations": len(rest),
+            "calls": sum(use.calls for use in rest),
+            "reused": sum(use.reused for use in rest),
+        }
+    return told
+
+
 def _use(use: Use) -> dict[str, Any]:
-    """An operation's part in a snapshot. Few parameter sets are shown; many are counted, under one digest."""
+    """An operation's part in a snapshot. A few short parameter sets are shown; others counted, under one digest."""
     told: dict[str, Any] = {"calls": use.calls, "reused": use.reused, "distinct_parameters": len(use.parameters)}
     ordered = sorted(use.parameters)
-    if len(ordered) <= _PARAMETERS_SHOWN:
-        return {**told, "parameters": [json.loads(text) for text in ordered]}
-    return {**told, "parameters_digest": digest("\n".join(ordered).encode())}
+    text = "\n".join(ordered)
+    if len(ordered) <= _PARAMETERS_SHOWN and len(text) <= _PARAMETERS_LENGTH:
+        return {**told, "parameters": [json.loads(one) for one in ordered]}
+    return {**told, "parameters_digest": digest(text.encode())}

@@ -116,9 +116,10 @@ class Reject:
 
 @dataclass(frozen=True)
 class Release:
-    """The API did not judge it: it is pending as before."""
+    """The API did not judge it: it is pending as before, or from `due` on, in seconds since the epoch."""
 
     item_id: int
+    due: float | None = None
 
 
 Settlement = Accept | Defer | Reject | Release

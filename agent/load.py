@@ -6,8 +6,10 @@ Two steps, because a collector's table holds keys of the agent and keys of its s
     [collectors.<name>] ──► Collector       the common keys, and the rest by the source's own Settings, strict
 """
 
+import json
 import os
 import re
+import ssl
 import tomllib
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -15,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
 
 from agent.config import PREFIX, Collector, Common, Config, ConfigurationInvalid, Loaded, nearest
+from agent.redaction import names_secret, redact
 from agent.schedule import WORDS, InvalidSchedule, trigger
 from collectors import registry
 from collectors.contract import EvidenceType
@@ -41,13 +45,27 @@ def locate(path: Path | None = None) -> Path:
 
 
 def load(path: Path) -> Loaded:
-    """The configuration in a file and the environment. Raises ConfigurationInvalid with every problem found."""
-    raw = _read(path)
-    problems = _unknown_variables()
+    """The configuration in a file and the environment. Raises ConfigurationInvalid with every problem found.
+
+    The agent's own keys are looked at first: the collectors only once those are good.
+    """
     try:
-        config = Config(**_anchored(raw, path.absolute().parent))
+        return _load(path)
+    except ConfigurationInvalid as error:
+        raise ConfigurationInvalid(error.problems, path=path) from error
+
+
+def _load(path: Path) -> Loaded:
+    problems: list[str] = []
+    raw = _anchored(_read(path), path.absolute().parent, problems)
+    problems += _unknown_variables()
+    try:
+        config = Config(**raw)
     except ValidationError as error:
-        raise ConfigurationInvalid([*problems, *_explain(error, Config)], path=path) from error
+        raise ConfigurationInvalid([*problems, *_explain(error, Config)]) from error
+    except SettingsError as error:  # it names the field, and nothing of its value
+        raise ConfigurationInvalid([*problems, f"the environment: {error}: it must be JSON"]) from error
+    problems += [*_unmappable(config), *_untrusted(config.chequr.ca_file)]
     collectors: dict[str, Collector] = {}
     for name, table in config.collectors.items():
         try:
@@ -55,7 +73,7 @@ def load(path: Path) -> Loaded:
         except ConfigurationInvalid as error:
             problems += error.problems
     if problems:
-        raise ConfigurationInvalid(problems, path=path)
+        raise ConfigurationInvalid(problems)
     return Loaded(config, collectors, path)
 
 
@@ -63,35 +81,61 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationInvalid([f"{path} cannot be read: {error.strerror}"], path=path) from error
+        raise ConfigurationInvalid([f"the file cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise ConfigurationInvalid([f"{path} is not UTF-8 text"], path=path) from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigurationInvalid([f"the file is not UTF-8 text (at line {line})"]) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationInvalid([f"{path} is not TOML: {error}"], path=path) from error
+        raise ConfigurationInvalid([f"the file is not TOML: {error}"]) from error
 
 
-def _anchored(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _anchored(table: Mapping[str, Any], folder: Path, problems: list[str], where: str = "") -> dict[str, Any]:
     """Relative paths count from the configuration file: keys called path, or ending in _file or _dir."""
 
     def anchor(key: str, value: Any) -> Any:
         if isinstance(value, dict):
-            return _anchored(value, folder)
-        if isinstance(value, str) and value and (key == "path" or key.endswith(("_file", "_dir"))):
-            return str(folder / Path(value).expanduser())
-        return value
+            return _anchored(value, folder, problems, f"{where}{key}.")
+        if not isinstance(value, str) or not (key == "path" or key.endswith(("_file", "_dir"))):
+            return value
+        if not value.strip() or "\0" in value:
+            problems.append(f"{where}{key}: it names nothing; name a path, or leave the key out")
+        return str(folder / Path(value).expanduser())
 
     return {key: anchor(key, value) for key, value in table.items()}
 
 
 def _unknown_variables() -> list[str]:
-    """Variables of ours that name no key; pydantic-settings would pass over them."""
+    """Variables of ours that name no key; pydantic-settings would pass over them.
+
+    One underscore is left to others, unless a key follows: Kubernetes makes up CHEQUR_AGENT_SERVICE_HOST and its like.
+    """
     known = [f"{PREFIX}{name.upper()}" for name in Config.model_fields]
-    stray = [
-        name
+    keys = "|".join(name.upper() for name in Config.model_fields)
+    return [
+        f"the variable {name} names no key{nearest(name.upper(), known)}"
         for name in os.environ
-        if name.upper().startswith(PREFIX) and not any(re.match(rf"{key}(__|$)", name.upper()) for key in known)
+        if (name.upper().startswith(PREFIX) and not re.match(rf"{PREFIX}(?:{keys})(?:__|$)", name.upper()))
+        or re.match(rf"{PREFIX.removesuffix('_')}(?:{keys})(?:_|$)", name.upper())
     ]
-    return [f"the variable {name} names no key{nearest(name, known)}" for name in stray]
+
+
+def _unmappable(config: Config) -> list[str]:
+    known = [kind.id for kind in registry.all_evidence_types()] if config.controls.map else []
+    return [
+        f"controls.map.{name}: no evidence type is called {name}{nearest(name, known)}"
+        for name in config.controls.map
+        if name not in known
+    ]
+
+
+def _untrusted(ca_file: Path | None) -> list[str]:
+    if ca_file is None:
+        return []
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        return [f"chequr.ca_file: {ca_file} holds no certificates (PEM) that can be read: {error.strerror or error}"]
+    return []
 
 
 def _collector(name: str, table: Mapping[str, Any]) -> Collector:
@@ -110,26 +154,37 @@ def _collector(name: str, table: Mapping[str, Any]) -> Collector:
     problems: list[str] = []
     common = _checked(Common, mine, where, problems)
     settings = _checked(source.settings, theirs, where, problems, also=Common)
-    if common is None or settings is None:
+    types = _types(common, source_name, where, problems) if common else []
+    if problems:
         raise ConfigurationInvalid(problems)
-    return Collector(name, common, settings, _types(common, source_name, where))
+    return Collector(name, common, settings, types)
+
+
+def _parsed(value: Any) -> Any:
+    """A list or a table that a variable holds as JSON."""
+    if not isinstance(value, str) or not value.startswith(("[", "{")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _checked(
     model: type[Any], table: Mapping[str, Any], where: str, problems: list[str], *, also: type[BaseModel] | None = None
 ) -> Any:
     try:
-        return model.model_validate(table)
+        return model.model_validate({key: _parsed(value) for key, value in table.items()})
     except ValidationError as error:
         problems += _explain(error, model, where, also)
         return None
 
 
-def _types(common: Common, source: str, where: str) -> list[EvidenceType[Any]]:
+def _types(common: Common, source: str, where: str, problems: list[str]) -> list[EvidenceType[Any]]:
     """The chosen evidence types of a source, and the schedule checked with them."""
     offered = registry.evidence_types(source)
     ids = [kind.id for kind in offered]
-    problems = [
+    problems += [
         f"{where}.types: no evidence type of {source} matches {pattern}{nearest(pattern, ids)}"
         for pattern in common.types or []
         if not any(fnmatchcase(type_id, pattern) for type_id in ids)
@@ -139,15 +194,39 @@ def _types(common: Common, source: str, where: str) -> list[EvidenceType[Any]]:
             trigger("", common.schedule, common.timezone, host="")
     except InvalidSchedule as error:
         problems.append(f"{where}.schedule: {error}")
-    if problems:
-        raise ConfigurationInvalid(problems)
     return [kind for kind in offered if any(fnmatchcase(kind.id, pattern) for pattern in common.types or ["*"])]
+
+
+# What pydantic says of Python's types, said of TOML's.
+_WORDS = {
+    "string_type": "it must be text in quotes",
+    "path_type": "it must be a path in quotes",
+    "bool_type": "it must be true or false",
+    "bool_parsing": "it must be true or false",
+    "int_type": "it must be a whole number",
+    "int_parsing": "it must be a whole number",
+    "int_from_float": "it must be a whole number",
+    "float_type": "it must be a number",
+    "float_parsing": "it must be a number",
+    "list_type": 'it must be a list, as in ["one", "two"]',
+    "tuple_type": 'it must be a list, as in ["one", "two"]',
+    "dict_type": "it must be a table",
+    "model_type": "it must be a table",
+    "string_too_short": "it is empty",
+    "too_short": "it is empty; leave the key out, or name at least one",
+    "missing": "it is required, and not set",
+}
 
 
 def _explain(
     error: ValidationError, model: type[BaseModel], where: str = "", also: type[BaseModel] | None = None
 ) -> list[str]:
-    return [_problem(fault, model, where, also) for fault in error.errors(include_url=False, include_input=False)]
+    """One line a problem; never a value, which may be a secret in the wrong place."""
+    faults = error.errors(include_url=False, include_input=False)
+    within = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    # A list is called too short where its only entry is bad: the entry's own problem says it.
+    told = [fault for fault in faults if not (fault["type"] == "too_short" and fault["loc"] in within)]
+    return [_problem(fault, model, where, also) for fault in told]
 
 
 def _problem(fault: Any, model: type[BaseModel], where: str, also: type[BaseModel] | None) -> str:
@@ -155,11 +234,16 @@ def _problem(fault: Any, model: type[BaseModel], where: str, also: type[BaseMode
     key = ".".join([*([where] if where else []), *path])
     if fault["type"] == "extra_forbidden":
         known = [*_keys_at(model, path[:-1]), *(_keys_at(also, path[:-1]) if also else [])]
-        return f"{key}: there is no such key{nearest(path[-1], known)}"
-    if fault["type"] == "missing":
-        return f"{key}: it is required, and not set"
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{key}: {message}" if key else message
+        return f"{key}: there is no such key{nearest(path[-1], known)}{_elsewhere(path[-1])}"
+    message = _WORDS.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")
+    message = re.sub(r"^(Input|String) should ", "it should ", message)
+    return f"{key}: {redact(message)[0]}" if key else message
+
+
+def _elsewhere(key: str) -> str:
+    if names_secret(key) or "secret" in key.lower():
+        return "; secrets stay out of the configuration: put it into a file or a variable (docs/configuration.md)"
+    return ""
 
 
 def _keys_at(model: type[BaseModel], path: Iterable[str]) -> list[str]:

@@ -4,8 +4,9 @@ Events are for operators. What was observed stays out of them: a payload never g
 """
 
 import logging
+import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -19,6 +20,7 @@ Level = Literal["debug", "info", "warning", "error"]
 def configure(level: Level = "info", format: Format | None = None, *, stream: TextIO | None = None) -> None:  # noqa: A002
     """Sends all events, and the warnings of libraries, to `stream` (standard error). Called once a process."""
     stream = stream or sys.stderr
+    coloured = stream.isatty() and not os.environ.get("NO_COLOR")
     as_json = format == "json" or (format is None and not stream.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -28,7 +30,7 @@ def configure(level: Level = "info", format: Format | None = None, *, stream: Te
         scrub,
     ]
     render: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=coloured)
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
@@ -38,6 +40,7 @@ def configure(level: Level = "info", format: Format | None = None, *, stream: Te
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.raiseExceptions = False  # a malformed call to a logger would print its arguments, past the scrubbing
     logging.getLogger("agent").setLevel(level.upper())
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -50,15 +53,19 @@ def configure(level: Level = "info", format: Format | None = None, *, stream: Te
 def scrub(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A processor that takes secrets out: by the name of a field, and by the shape of any text within it."""
     for name, value in event.items():
-        event[name] = REDACTED if value and names_secret(name) else _scrubbed(value)
+        event[name] = REDACTED if value and names_secret(name) else redact(_plain(value))[0]
     return event
 
 
-def _scrubbed(value: Any) -> Any:
-    if isinstance(value, str | dict | list):
-        return redact(value)[0]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, tuple | set | frozenset):
-        return redact([_scrubbed(inner) for inner in value])[0]
-    return value if isinstance(value, type(logging.LogRecord)) else redact(str(value))[0]
+def _plain(value: Any) -> Any:
+    """`value` in texts, lists and dicts, so that nothing is hidden from redaction in an object."""
+    match value:
+        case str() | bool() | int() | float() | None:
+            return value
+        case Mapping():
+            return {str(key): _plain(inner) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(inner) for inner in value]
+        case bytes() | bytearray():
+            return value.decode("utf-8", "replace")
+    return str(value)

@@ -67,7 +67,7 @@ def _observe(
     if lost:
         told.add(lost)
     with journaling(journal):
-        failed = _read(kind, target, period, told)
+        identity, failed = _read(kind, target, period, told)
     finished = datetime.now(UTC)
     snapshot = Snapshot(
         collector=collector.name,
@@ -75,7 +75,7 @@ def _observe(
         schema_version=kind.version,
         source=collector.source_name,
         target=target.description,
-        identity=_identity(target),
+        identity=identity,
         period=period,
         started=started,
         finished=finished,
@@ -105,25 +105,34 @@ class _Told:
                 self.first.append(observation)
 
 
-def _read(kind: EvidenceType[Any], target: Target | Unreachable, period: Period | None, told: _Told) -> bool:
-    """Reads to the end or to the first failure of the whole; whether our own code failed."""
+def _read(
+    kind: EvidenceType[Any], target: Target | Unreachable, period: Period | None, told: _Told
+) -> tuple[str | None, bool]:
+    """Reads to the end or to the first failure of the whole; as whom, and whether our own code failed."""
     if isinstance(target, Unreachable):
         told.add(target.cause.gap())
-        return False
+        return None, False
     try:
-        for observation in kind(target, period):
-            told.add(observation)
-    except CollectionError as error:
-        told.add(error.gap())
-    except ValidationError as error:
-        told.add(Invalid(explain(error)).gap())
+        _read_whole(kind, target, period, told)
+        return _identity(target), False
     except Cancelled:
         raise
     except Exception as error:  # around this job: a broken evidence type must not end the others
         log.exception("evidence_type.failed", evidence_type=kind.id, target=target.id)
         told.add(_failure(kind, error))
-        return True
-    return False
+        return None, True
+
+
+def _read_whole(kind: EvidenceType[Any], target: Target, period: Period | None, told: _Told) -> None:
+    try:
+        for observation in kind(target, period):
+            if target.run.cancelled.is_set():
+                raise Cancelled
+            told.add(observation)
+    except CollectionError as error:
+        told.add(error.gap())
+    except ValidationError as error:
+        told.add(Invalid(explain(error)).gap())
 
 
 def _failure(kind: EvidenceType[Any], error: Exception) -> Gap:
@@ -137,9 +146,7 @@ def _failure(kind: EvidenceType[Any], error: Exception) -> Gap:
     )
 
 
-def _identity(target: Target | Unreachable) -> str | None:
-    if isinstance(target, Unreachable):
-        return None
+def _identity(target: Target) -> str | None:
     try:
         return target.identity()
     except CollectionError:  # the reads have left their own gaps

@@ -9,6 +9,7 @@ put ──► pending ──► in_flight ──► the ledger        accepted: 
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Any
@@ -35,6 +36,7 @@ from agent.store import Store
 
 # No answer asks for a longer wait than this: what is due later was dated by a clock that has since been set back.
 _LONGEST_WAIT = 2 * 3600.0
+_AHEAD = 32  # bodies that are compressed before the lock is taken: all of them, for nearly every snapshot
 
 PUT_ITEM = """
     INSERT INTO item (key, collector, evidence_type, source, control_id, snapshot_id, part, parts, records, gaps,
@@ -45,7 +47,8 @@ PUT_BODY = "INSERT INTO body (id, content) VALUES (?, ?)"
 PUT_CHECKPOINT = "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?, ?, ?)"
 CHECKPOINT = "SELECT until, revision, snapshot_id FROM checkpoint WHERE (collector, evidence_type, target) = (?, ?, ?)"
 DUE = """
-    SELECT id FROM item WHERE state IN ('pending', 'deferred') AND (due <= ? OR due > ?) ORDER BY due, id LIMIT ?
+    SELECT id FROM item
+    WHERE state IN ('pending', 'deferred') AND (state = 'pending' OR due <= ? OR due > ?) ORDER BY due, id LIMIT ?
 """
 NEXT_DUE = "SELECT min(due) FROM item WHERE state IN ('pending', 'deferred')"
 CLAIM = """
@@ -62,9 +65,16 @@ PUT_RECEIPT = """
 DELETE_ITEM = "DELETE FROM item WHERE id = ?"
 DELETE_BODY = "DELETE FROM body WHERE id = ?"
 RECLAIM = "UPDATE item SET state = 'pending' WHERE state = 'in_flight'"
-RELEASE = "UPDATE item SET state = 'pending', attempts = attempts - 1 WHERE id = ? AND state = 'in_flight'"
+RELEASE = """
+    UPDATE item SET state = 'pending', attempts = attempts - 1, due = coalesce(?, due)
+    WHERE id = ? AND state = 'in_flight'
+"""
 RETRY = "UPDATE item SET state = 'pending', due = ? WHERE id = ? AND state IN ('rejected', 'deferred')"
 DISCARD = "UPDATE item SET state = 'discarded' WHERE id = ? AND state <> 'in_flight'"
+TWINS = """
+    SELECT count(*) FROM item
+    WHERE (control_id, source, collected_at) = (?, ?, ?) AND state IN ('pending', 'in_flight', 'deferred')
+"""
 SET_HOLD = """
     INSERT INTO hold VALUES (1, ?, ?, ?) ON CONFLICT DO UPDATE SET status = excluded.status, reason = excluded.reason
 """
@@ -76,6 +86,13 @@ class UnknownItem(LookupError):
 
     def __init__(self, item_id: int) -> None:
         super().__init__(f"the outbox has no item {item_id}; `chequr-agent outbox list` shows what it has")
+
+
+class BeingSent(UnknownItem):
+    """The item is in flight: only its answer decides what becomes of it."""
+
+    def __init__(self, item_id: int) -> None:
+        LookupError.__init__(self, f"item {item_id} is being sent; try again once it has its answer")
 
 
 class Outbox:
@@ -90,15 +107,18 @@ class Outbox:
         self, collector: str, target: str, evidence: Iterable[Evidence], checkpoint: Checkpoint | None, *, now: float
     ) -> list[int]:
         """All parts of one snapshot and the collector's checkpoint in one transaction; the ids of the items."""
+        rows = (_row(collector, piece, now) for piece in evidence)
+        first = list(islice(rows, _AHEAD))
+        ids = []
         with self._store.transaction() as connection:
-            ids = []
-            for piece in evidence:
-                ids.append(_put(connection, collector, piece, now))
-                evidence_type = piece.evidence_type
-            if checkpoint and ids:
+            for row, content in chain(first, rows):
+                ids.append(connection.execute(PUT_ITEM, row).lastrowid or 0)
+                connection.execute(PUT_BODY, (ids[-1], content))
+            if checkpoint and first:
                 until = stamp(checkpoint.until) if checkpoint.until else None
-                row = (collector, evidence_type, target, until, checkpoint.revision, checkpoint.snapshot_id)
-                connection.execute(PUT_CHECKPOINT, row)
+                evidence_type = first[0][0][2]
+                told = (collector, evidence_type, target, until, checkpoint.revision, checkpoint.snapshot_id)
+                connection.execute(PUT_CHECKPOINT, told)
         return ids
 
     def checkpoint(self, collector: str, evidence_type: str, target: str) -> Checkpoint | None:
@@ -160,6 +180,12 @@ class Outbox:
             rows = connection.execute(COUNTS).fetchall()
         return {row["state"]: Count(row["items"], row["bytes"], row["oldest"]) for row in rows}
 
+    def twins(self, item: Item) -> int:
+        """How many items are owed, this one among them, that their control could not tell from it."""
+        with self._store.reading() as connection:
+            number: int = connection.execute(TWINS, (item.control_id, item.source, item.collected_at)).fetchone()[0]
+        return number
+
     def owed(self) -> int:
         """How many items may still be accepted."""
         counts = self.counts()
@@ -192,12 +218,10 @@ class Outbox:
         return _item(row)
 
     def body(self, item_id: int) -> bytes | None:
-        """The request body as it is sent; None once it is gone or damaged. Raises UnknownItem."""
+        """The request body as it is sent; None once it is gone, or where it is damaged."""
         with self._store.reading() as connection:
             row = connection.execute(CLAIMED, (item_id,)).fetchone()
-        if row is None:
-            raise UnknownItem(item_id)
-        return _claimed(row).body
+        return _claimed(row).body if row else None
 
     # ── operating ──
 
@@ -207,32 +231,33 @@ class Outbox:
             return connection.executemany(RETRY, [(now, item_id) for item_id in item_ids]).rowcount
 
     def discard(self, item_id: int) -> None:
-        """Gives an item up for good: its body goes, its row stays and says so. Raises UnknownItem."""
+        """Gives an item up for good: its body goes, its row stays and says so. Raises UnknownItem and BeingSent."""
+        item = self.item(item_id)
         with self._store.transaction() as connection:
-            if not connection.execute(DISCARD, (item_id,)).rowcount:
-                raise UnknownItem(item_id)
+            if not connection.execute(DISCARD, (item.id,)).rowcount:
+                raise BeingSent(item_id)
             connection.execute(DELETE_BODY, (item_id,))
 
     def export(self, directory: Path) -> int:
-        """Writes each body that is still here into a file of its own; how many there were."""
+        """Writes each body that is still here into a file of its own, for its owner only; how many there were."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         written = 0
         for item in self.items():
             body = self.body(item.id)
             if body is not None:
-                name = f"{item.id:08}-{item.state}-{item.evidence_type}-{item.part}-of-{item.parts}.json"
-                (directory / name).write_bytes(body)
+                file = directory / f"{item.id:08}-{item.state}-{item.evidence_type}-{item.part}-of-{item.parts}.json"
+                file.touch(mode=0o600)
+                file.write_bytes(body)
                 written += 1
         return written
 
 
-def _put(connection: Connection, collector: str, piece: Evidence, now: float) -> int:
+def _row(collector: str, piece: Evidence, now: float) -> tuple[tuple[Any, ...], bytes]:
+    """An item's columns, and its compressed body."""
     snapshot = (piece.control_id, piece.snapshot_id, piece.part, piece.parts, piece.records, piece.gaps)
     content = (stamp(piece.collected_at), len(piece.body), digest(piece.body))
     row = (piece.key, collector, piece.evidence_type, piece.source, *snapshot, *content, now, now)
-    item_id = connection.execute(PUT_ITEM, row).lastrowid
-    connection.execute(PUT_BODY, (item_id, zstandard.ZstdCompressor(level=1).compress(piece.body)))
-    return item_id or 0
+    return row, zstandard.ZstdCompressor(level=1).compress(piece.body)
 
 
 def _settle(connection: Connection, settlement: Settlement, now: float) -> None:
@@ -245,8 +270,8 @@ def _settle(connection: Connection, settlement: Settlement, now: float) -> None:
             _answered(connection, item_id, "deferred", due, answer)
         case Reject(item_id, answer):
             _answered(connection, item_id, "rejected", now, answer)
-        case Release(item_id):
-            connection.execute(RELEASE, (item_id,))
+        case Release(item_id, due):
+            connection.execute(RELEASE, (due, item_id))
 
 
 def _answered(connection: Connection, item_id: int, state: State, due: float, answer: Answer) -> None:
@@ -260,14 +285,16 @@ def _item(row: Row) -> Item:
 
 
 def _claimed(row: Row) -> Claimed:
-    return Claimed(_item(row), _whole(row["content"], row["digest"]))
+    item = _item(row)
+    return Claimed(item, _whole(row["content"], item))
 
 
-def _whole(content: bytes | None, expected: str) -> bytes | None:
-    if content is None:
-        return None
+def _whole(content: bytes | None, item: Item) -> bytes | None:
     try:
+        # The size is compared first: a damaged frame may claim to hold more than there is memory.
+        if content is None or zstandard.frame_content_size(content) != item.size:
+            return None
         body = zstandard.ZstdDecompressor().decompress(content)
     except zstandard.ZstdError:
         return None
-    return body if digest(body) == expected else None
+    return body if digest(body) == item.digest else None

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from collectors.errors import Gap
 
-State = Literal["queued", "unchanged", "unmapped", "printed"]
+State = Literal["queued", "unchanged", "unmapped", "printed", "unkept"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Observed:
     """What became of one evidence type at one target.
 
     `gaps` counts all gaps, `told` are the first few of them. `items` are numbers in the outbox. Unmapped evidence has
-    no control to go to; unchanged evidence was delivered before. `failed` says that our own code broke.
+    no control to go to; unchanged evidence was delivered before; unkept evidence
+    fits into no payload. `failed` says that our own code broke.
     """
 
     evidence_type: str

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 if TYPE_CHECKING:
-    from apscheduler.triggers.cron import CronTrigger
+    from agent.trigger import WallClock
 
 WORDS = ("hourly", "daily", "weekly")
 _NIGHT = 6 * 60  # minutes after midnight in which daily and weekly runs start
@@ -31,29 +31,29 @@ def check_timezone(name: str) -> str:
     return name
 
 
-def trigger(name: str, schedule: str, timezone: str, *, host: str) -> "CronTrigger":
+def trigger(name: str, schedule: str, timezone: str, *, host: str) -> "WallClock":
     """The trigger of the collector `name` on `host`. Raises InvalidSchedule.
 
     `daily` is a minute between midnight and six, and `weekly` such a minute of one day, that follow from the two
     names: a collector always starts at the same time, and collectors and agents do not all start at once.
     """
-    from apscheduler.triggers.cron import CronTrigger
+    from agent.trigger import WallClock
 
     draw = int.from_bytes(hashlib.sha256(f"{name}@{host}".encode()).digest()[:8])
     hour, minute = divmod(draw % _NIGHT, 60)
     zone = ZoneInfo(check_timezone(timezone))
     match schedule:
         case "hourly":
-            return CronTrigger(minute=minute, timezone=zone)
+            return WallClock(zone, minute=minute)
         case "daily":
-            return CronTrigger(hour=hour, minute=minute, timezone=zone)
+            return WallClock(zone, hour=hour, minute=minute)
         case "weekly":
-            return CronTrigger(day_of_week=draw // _NIGHT % 7, hour=hour, minute=minute, timezone=zone)
+            return WallClock(zone, day_of_week=draw // _NIGHT % 7, hour=hour, minute=minute)
     return _cron(schedule, zone)
 
 
-def _cron(schedule: str, zone: ZoneInfo) -> "CronTrigger":
-    from apscheduler.triggers.cron import CronTrigger
+def _cron(schedule: str, zone: ZoneInfo) -> "WallClock":
+    from agent.trigger import WallClock
 
     fields = schedule.split()
     if len(fields) != _FIELDS:
@@ -65,14 +65,8 @@ def _cron(schedule: str, zone: ZoneInfo) -> "CronTrigger":
         )
     try:
         _check_cron(minute, hour, day)  # APScheduler has words of its own, and passes over what follows a name
-        due = CronTrigger(
-            minute=minute,
-            hour=hour,
-            day=day,
-            month=_months(month),
-            day_of_week=_weekdays(weekday),
-            timezone=zone,
-        )
+        days = _weekdays(weekday)
+        due = WallClock(zone, minute=minute, hour=hour, day=day, month=_months(month), day_of_week=days)
     except ValueError as error:
         raise InvalidSchedule(f"{schedule!r} is no cron expression: {error}") from error
     if due.get_next_fire_time(None, datetime(2024, 1, 1, tzinfo=UTC)) is None:
@@ -119,7 +113,7 @@ def _day(name: str) -> int:
     return int(name) if name.isdecimal() else _DAYS.index(name)
 
 
-def is_missed(due: "CronTrigger", last_started: datetime | None, now: datetime) -> bool:
+def is_missed(due: "WallClock", last_started: datetime | None, now: datetime) -> bool:
     """Whether a run should have started since the last one. What never ran is due at once."""
     if last_started is None:
         return True
@@ -127,6 +121,5 @@ def is_missed(due: "CronTrigger", last_started: datetime | None, now: datetime) 
     return following is not None and following <= now
 
 
-def next_start(due: "CronTrigger", now: datetime) -> datetime | None:
-    following: datetime | None = due.get_next_fire_time(None, now)
-    return following
+def next_start(due: "WallClock", now: datetime) -> datetime | None:
+    return due.get_next_fire_time(None, now)

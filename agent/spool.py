@@ -34,28 +34,25 @@ class Spool:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(directory) if directory else None)  # noqa: SIM115 closed by close()
         self._lengths = array("Q")
         self._widths = array("Q")
-        self._gaps = array("b")
+        self._are_gaps = array("b")
         self._digest = hashlib.sha256()
+        self.records = 0
+        self.gaps = 0
         self.redactions = 0
 
     def append(self, observation: Record | Gap) -> None:
         value, redactions = redact(carriable(observation.model_dump(mode="json")))
         content = canonical(value)
         self.redactions += redactions
-        self._gaps.append(isinstance(observation, Gap))
+        self._are_gaps.append(isinstance(observation, Gap))
         self._lengths.append(len(content))
-        self._widths.append(widest(value))
+        self._widths.append(widest(value, content))
         self._file.write(content)
-        if not isinstance(observation, Gap):
+        if isinstance(observation, Gap):
+            self.gaps += 1
+        else:
+            self.records += 1
             self._digest.update(content + b"\n")
-
-    @property
-    def records(self) -> int:
-        return len(self._gaps) - self.gaps
-
-    @property
-    def gaps(self) -> int:
-        return self._gaps.count(1)
 
     @property
     def records_digest(self) -> str:
@@ -64,7 +61,7 @@ class Spool:
 
     def __iter__(self) -> Iterator[Line]:
         offset = 0
-        for is_gap, length, width in zip(self._gaps, self._lengths, self._widths, strict=True):
+        for is_gap, length, width in zip(self._are_gaps, self._lengths, self._widths, strict=True):
             self._file.seek(offset)
             yield Line(bool(is_gap), self._file.read(length), width)
             offset += length

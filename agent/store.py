@@ -17,6 +17,7 @@ from typing import Self
 
 DATABASE = "state.db"
 _BUSY = 60.0  # seconds that a reader waits for a writer
+_PRIVATE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 # Each entry takes the schema from its index to the next one. Entries never change once released.
 _MIGRATIONS = (
@@ -125,12 +126,12 @@ class Store:
         self._turn = threading.RLock()
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(directory / "state.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(directory / "state.lock", _PRIVATE, 0o600)
         except OSError as error:
             raise StateUnusable(directory, error.strerror or str(error)) from error
         try:
             with self._exclusively():
-                self._connection = self._open(directory / DATABASE)
+                self._connection = _open(directory / DATABASE)
         except BaseException:
             os.close(self._lock)
             raise
@@ -178,23 +179,27 @@ class Store:
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
-    def _open(self, path: Path) -> sqlite3.Connection:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite would follow the umask
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        os.close(os.open(path, _PRIVATE, 0o600))  # SQLite would follow the umask
         connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-        try:
-            connection.row_factory = sqlite3.Row
-            connection.executescript(
-                "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF;"
-            )
-            _migrate(connection, path)
-        except sqlite3.Error as error:
-            connection.close()
-            raise StateUnusable(path, str(error)) from error
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    except (OSError, sqlite3.Error) as error:
+        raise StateUnusable(path, getattr(error, "strerror", None) or str(error)) from error
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.executescript(
+            "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+            "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF;"
+        )
+        _migrate(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StateUnusable(path, str(error)) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The command `chequr-agent`. Modules that a command needs are imported when it runs, so that help is quick."""
 
+import io
 import sys
 
 from agent.exit import Exit
@@ -9,6 +10,9 @@ def main() -> None:
     """Runs the command, and turns what is foreseen into one message and its exit code."""
     from agent.cli.app import app
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets a stand-in
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()  # ends by SystemExit, with exit code 2 where the command was not understood
     except Exception as error:  # around the command: whatever it is, it ends in a message
@@ -17,8 +21,18 @@ def main() -> None:
 
 def _report(error: Exception) -> int:
     """One message on standard error, and the exit code."""
+    import sqlite3
+
     from agent.config import ConfigurationInvalid
-    from agent.errors import ChequrError, Forbidden, TokenUnusable, Unauthorized
+    from agent.errors import (
+        BadRequest,
+        ChequrError,
+        Forbidden,
+        NotFound,
+        TokenUnusable,
+        Unauthorized,
+        UnprocessableEntity,
+    )
     from agent.lock import Locked
     from agent.outbox import UnknownItem
     from agent.store import StateUnusable
@@ -26,28 +40,37 @@ def _report(error: Exception) -> int:
     match error:
         case ConfigurationInvalid():
             where = f"{error.path}: " if error.path else ""
-            return _say("\n".join(where + problem for problem in error.problems), Exit.CONFIGURATION)
+            message, code = "\n".join(where + problem for problem in error.problems), Exit.CONFIGURATION
         case TokenUnusable() | Unauthorized() | Forbidden():
-            return _say(f"the API does not take the token: {error}", Exit.REFUSED)
+            message, code = f"the API does not take the token: {error}", Exit.REFUSED
+        case BadRequest() | NotFound() | UnprocessableEntity():
+            message, code = f"the API refuses the question: {error}", Exit.USAGE
         case ChequrError():
-            return _say(f"the API could not be asked: {error}", Exit.UNDELIVERED)
+            message, code = f"the API could not be asked: {error}", Exit.UNDELIVERED
         case UnknownItem():
-            return _say(str(error), Exit.USAGE)
-        case Locked() | StateUnusable():
-            return _say(str(error), Exit.FAILURE)
-    return _unforeseen(error)
+            message, code = str(error), Exit.USAGE
+        case Locked():
+            message, code = f"{error}; wait until it is done, or use a state_dir of its own", Exit.FAILURE
+        case StateUnusable():
+            remedy = "state_dir must be a directory that the agent's user may write to"
+            message, code = f"{error}; {remedy}", Exit.FAILURE
+        case OSError() | sqlite3.OperationalError():
+            message, code = f"this machine refuses: {error}", Exit.FAILURE
+        case _:
+            return _unforeseen(error)
+    return _say(message, code)
 
 
 def _unforeseen(error: Exception) -> int:
     import traceback
 
-    from agent.redaction import redact
-
-    text, _ = redact("".join(traceback.format_exception(error)))
+    text = "".join(traceback.format_exception(error))
     return _say(f"{text}\nThis is a fault of the agent. Please report the lines above.", Exit.FAILURE)
 
 
 def _say(message: str, code: Exit) -> Exit:
-    for line in message.splitlines():
+    from agent.redaction import redact
+
+    for line in redact(message)[0].splitlines():
         print(f"chequr-agent: {line}" if line and not line.startswith(" ") else line, file=sys.stderr)  # noqa: T201
     return code

@@ -1,5 +1,7 @@
 """The tree of commands. Each command's work is in the module of its noun."""
 
+from typing import Annotated
+
 import typer
 
 from agent.cli import api, catalogue, collect, config, demo, doctor, outbox, sandbox, status
@@ -31,14 +33,18 @@ app.command(rich_help_panel=TRY)(sandbox.sandbox)
 app.command(rich_help_panel=TRY)(demo.demo)
 
 
-@app.callback()
-def root(
-    *,
-    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),  # noqa: FBT003
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the flag
+    if wanted:
         from agent import __version__
         from agent.cli.output import say
 
         say(f"chequr-agent {__version__}")
         raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)]
+
+
+@app.callback()
+def root(*, version: Version = False) -> None:
+    del version  # its callback has printed it and left

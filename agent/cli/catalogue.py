@@ -1,5 +1,6 @@
 """`types` and `permissions`: what can be collected, and what it takes."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from agent.cli.options import ConfigPath, Json
 
 if TYPE_CHECKING:
+    from agent.config import Loaded
     from agent.controls import ControlMap
     from collectors.contract import EvidenceType
 
@@ -78,35 +80,36 @@ def permissions(
     print_json(registry.source(source).grants([kind for kind in kinds if not chosen or kind.id in chosen]))
 
 
-def _configured(config: Any, source: str) -> set[str]:
+def _configured(config: Path | None, source: str) -> set[str]:
     """The ids of the types that the configuration chooses; none where there is no configuration to ask."""
-    from agent.config import ConfigurationInvalid
-    from agent.load import load, locate
-
-    try:
-        loaded = load(locate(config))
-    except ConfigurationInvalid:
-        if config is not None:
-            raise
+    loaded = _loaded(config)
+    if loaded is None:
         return set()
     collectors = (collector for collector in loaded.enabled if collector.source_name == source)
     return {kind.id for collector in collectors for kind in collector.types}
 
 
-def _controls(config: Any) -> "ControlMap":
+def _controls(config: Path | None) -> "ControlMap":
     """The mapping as far as it is known here; nothing is asked for it, and a configuration is not needed."""
     from agent import connect
-    from agent.config import ConfigurationInvalid
     from agent.controls import ControlMap
+
+    loaded = _loaded(config)
+    if loaded is None:
+        return ControlMap({}, None)
+    return connect.control_map(loaded, connect.token(loaded), refresh=False)[0]
+
+
+def _loaded(config: Path | None) -> "Loaded | None":
+    """The configuration; None where there is none at all. One that is there must be good."""
+    from agent.config import ConfigurationInvalid
     from agent.load import load, locate
 
     try:
-        loaded = load(locate(config))
+        path = locate(config)
     except ConfigurationInvalid:
-        if config is not None:
-            raise
-        return ControlMap({}, None)
-    return connect.control_map(loaded, connect.token(loaded), refresh=False)[0]
+        return None
+    return load(path)
 
 
 def _facts(kind: "EvidenceType[Any]", controls: "ControlMap") -> dict[str, Any]:

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 30.0
 
-Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME]...", help="Collectors; all enabled ones without it.")
-]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Collectors; all enabled ones without it.")]
 Types = Annotated[
     list[str] | None, typer.Option("--type", "-t", metavar="TYPE", help="Only these evidence types, by id or pattern.")
 ]
@@ -39,7 +37,10 @@ def run(config: ConfigPath = None, *, verbose: Verbose = False) -> None:
 
     SIGTERM ends it in order, SIGHUP reads the configuration and the token again.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon listens; it would end the process
     loaded = start(config, verbose=verbose)
+    if not loaded.collectors:
+        _refuse_idleness(loaded)
     from agent import daemon
 
     daemon.run(loaded)
@@ -68,9 +69,16 @@ def collect(
     types = {collector.name: _narrowed(collector, type_ or []) for collector in collectors}
     if type_ and not any(types.values()):
         raise typer.BadParameter(f"none of the chosen collectors has an evidence type {', '.join(type_)}")
-    if dry_run:
-        raise typer.Exit(_dry_run(loaded, collectors, types))
-    raise typer.Exit(_collect(loaded, collectors, types, deliver_too=not no_deliver, wait=wait, as_json=json))
+    from collectors.contract import Cancelled
+
+    try:
+        if dry_run:
+            code = int(_dry_run(loaded, collectors, types))
+        else:
+            code = int(_collect(loaded, collectors, types, deliver_too=not no_deliver, wait=wait, as_json=json))
+    except Cancelled:
+        code = _stopped()
+    raise typer.Exit(code)
 
 
 def deliver(config: ConfigPath = None, *, wait: Wait = _PATIENCE, json: Json = False, verbose: Verbose = False) -> None:
@@ -98,14 +106,20 @@ def _chosen(loaded: "Loaded", names: Sequence[str]) -> list["Collector"]:
     for name in names:
         if name not in loaded.collectors:
             known = list(loaded.collectors)
-            hint = nearest(name, known) or (f"; there are {', '.join(known)}" if known else "; there is none at all")
+            hint = nearest(name, known) + (f"; there are {', '.join(known)}" if known else "; there is none at all")
             raise typer.BadParameter(f"no collector is called {name}{hint}")
-    chosen = [loaded.collectors[name] for name in names] if names else loaded.enabled
+    chosen = [loaded.collectors[name] for name in dict.fromkeys(names)] if names else loaded.enabled
     if not chosen:
-        from agent.config import ConfigurationInvalid
-
-        raise ConfigurationInvalid(["no collector is configured: add a [collectors.<name>] table"], path=loaded.path)
+        _refuse_idleness(loaded)
     return chosen
+
+
+def _refuse_idleness(loaded: "Loaded") -> None:
+    from agent.config import ConfigurationInvalid
+
+    if loaded.collectors:
+        raise ConfigurationInvalid(["collectors: none is enabled; set enabled = true for one"], path=loaded.path)
+    raise ConfigurationInvalid(["collectors: there is none; add a [collectors.<name>] table"], path=loaded.path)
 
 
 def _narrowed(collector: "Collector", patterns: Sequence[str]) -> list["EvidenceType[Any]"]:
@@ -171,14 +185,10 @@ def _collect(
     from agent.cli.output import print_json
     from agent.cli.summary import print_summary, summary
     from agent.store import Store
-    from collectors.contract import Cancelled
 
     with Store(loaded.config.state_dir) as store:
         controls, api_error = connect.control_map(loaded, connect.token(loaded))
-        try:
-            reports = _run_each(loaded, store, collectors, types, controls)
-        except Cancelled:
-            raise typer.Exit(_stopped()) from None
+        reports = _run_each(loaded, store, collectors, types, controls)
         items = [item for report in reports for item in report.items]
         delivery = delivered(loaded, store, items, patience=wait) if deliver_too else Delivery.none()
         if as_json:

@@ -36,13 +36,23 @@ class Delivery:
 
 def delivered(loaded: Loaded, store: Store, items: Sequence[int] | None = None, *, patience: float) -> Delivery:
     """Delivers all that is owed; or, where another process is at it, waits until it has delivered `items`."""
-    before = _accepted(store)
+    before, refused = _accepted(store), _rejected(store)
     try:
         with lock(store.directory, "deliver"):
             outcome = asyncio.run(_drain(loaded, store, patience)) if Outbox(store).owed() else "delivered"
+        owed = Outbox(store).owed()
     except Locked:
         outcome = _wait(store, items, patience)
-    return _told(store, outcome, _accepted(store) - before, items)
+        owed = _owed(Outbox(store), items)
+    rejected = _rejected(store)
+    ours = [
+        _state(Outbox(store), item) for item in items or ()
+    ]  # the other process may have been quicker than `before`
+    accepted = max(_accepted(store) - before, ours.count("accepted"))
+    undelivered = owed or rejected > refused or "rejected" in ours
+    code = Exit.REFUSED if outcome == "held" else Exit.UNDELIVERED if undelivered else Exit.WELL
+    sentence = _sentence(Outbox(store), outcome, accepted, owed, rejected)
+    return Delivery(outcome, accepted, owed, rejected, code, sentence)
 
 
 async def _drain(loaded: Loaded, store: Store, patience: float) -> Outcome:
@@ -68,14 +78,16 @@ def _wait(store: Store, items: Sequence[int] | None, patience: float) -> Outcome
 
 
 def _owed(outbox: Outbox, items: Sequence[int] | None) -> int:
-    return outbox.owed() if items is None else sum(_is_owed(outbox, item) for item in items)
+    if items is None:
+        return outbox.owed()
+    return sum(_state(outbox, item) in ("pending", "in_flight", "deferred") for item in items)
 
 
-def _is_owed(outbox: Outbox, item_id: int) -> bool:
+def _state(outbox: Outbox, item_id: int) -> str:
     try:
-        return outbox.item(item_id).state in ("pending", "in_flight", "deferred")
+        return outbox.item(item_id).state
     except UnknownItem:  # it is in the ledger
-        return False
+        return "accepted"
 
 
 def _accepted(store: Store) -> int:
@@ -84,21 +96,9 @@ def _accepted(store: Store) -> int:
     return Ledger(store).count()
 
 
-def _told(store: Store, outcome: Outcome, accepted: int, items: Sequence[int] | None) -> Delivery:
-    outbox = Outbox(store)
-    counts = outbox.counts()
-    owed = _owed(outbox, items)
-    rejected = counts["rejected"].items if "rejected" in counts else 0
-    ours_rejected = rejected if items is None else sum(_is_rejected(outbox, item) for item in items)
-    code = Exit.REFUSED if outcome == "held" else Exit.UNDELIVERED if owed or ours_rejected else Exit.WELL
-    return Delivery(outcome, accepted, owed, rejected, code, _sentence(outbox, outcome, accepted, owed, rejected))
-
-
-def _is_rejected(outbox: Outbox, item_id: int) -> bool:
-    try:
-        return outbox.item(item_id).state == "rejected"
-    except UnknownItem:
-        return False
+def _rejected(store: Store) -> int:
+    counts = Outbox(store).counts()
+    return counts["rejected"].items if "rejected" in counts else 0
 
 
 def _sentence(outbox: Outbox, outcome: Outcome, accepted: int, owed: int, rejected: int) -> str:

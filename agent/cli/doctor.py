@@ -28,6 +28,6 @@ def doctor(config: ConfigPath = None, *, json: Json = False) -> None:
         if json:
             print_line(asdict(finding))
         else:
-            remedy = f" → {finding.remedy}" if finding.remedy else ""
+            remedy = f" -> {finding.remedy}" if finding.remedy else ""
             say(f"{_MARKS[finding.level]}  {finding.subject}: {finding.message}{remedy}")
     raise typer.Exit(Exit.FAILURE if bad else Exit.WELL)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What is owed to the API, and what it refused.", no_args_is_help=True)
 
-ItemId = Annotated[int, typer.Argument(metavar="ID", help="The item's number.")]
+_LAST = 2**63 - 1  # the largest number that SQLite counts to
+ItemId = Annotated[int, typer.Argument(metavar="ID", min=1, max=_LAST, help="The item's number.")]
 _SHOWN = 50
 
 
@@ -27,7 +28,7 @@ def list_(
     state: Annotated[
         str | None, typer.Option(help="Only pending, in_flight, deferred, rejected or discarded items.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = _SHOWN,
+    limit: Annotated[int, typer.Option(min=1, max=_LAST, help="How many at most.")] = _SHOWN,
     json: Json = False,
 ) -> None:
     """Lists items, oldest first."""
@@ -35,7 +36,9 @@ def list_(
     from agent.outbox import Outbox
 
     with _store(config) as store:
-        items = list(Outbox(store).items([_state(state)] if state else [], limit=limit))
+        outbox = Outbox(store)
+        items = list(outbox.items([_state(state)] if state else [], limit=limit))
+        there = sum(count.items for name, count in outbox.counts().items() if state in (None, name))
     if json:
         for item in items:
             print_line(asdict(item))
@@ -52,6 +55,8 @@ def list_(
         for item in items
     )  # fmt: skip
     table(headings, rows, right=("id", "tries"))
+    if there > len(items):
+        say(f"These are the first {len(items):,} of {there:,}; --limit shows more.")
 
 
 @app.command()
@@ -76,7 +81,7 @@ def show(item_id: ItemId, config: ConfigPath = None, *, json: Json = False) -> N
 @app.command()
 def retry(
     item_ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID]...", help="All rejected items without it.")
+        list[int] | None, typer.Argument(metavar="ID", min=1, max=_LAST, help="All rejected items without it.")
     ] = None,
     config: ConfigPath = None,
 ) -> None:
@@ -90,6 +95,9 @@ def retry(
         outbox = Outbox(store)
         chosen = [outbox.item(item_id).id for item_id in item_ids] if item_ids else _ids(outbox.items(["rejected"]))
         retried = outbox.retry(chosen, now=time.time())
+    if not retried:
+        say("There is nothing to retry: only rejected and deferred items are.")
+        return
     say(f"{count(retried, 'item')} due now. `chequr-agent deliver` sends at once; a running agent does it by itself.")
 
 

@@ -9,12 +9,16 @@ from typing import Any
 
 def print_json(value: Any) -> None:
     """One JSON document, indented, on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=not _is_unicode()) + "\n")
 
 
 def print_line(value: Any) -> None:
     """One JSON value on one line of standard output."""
-    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=not _is_unicode()) + "\n")
+
+
+def _is_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def say(text: str = "") -> None:

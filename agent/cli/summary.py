@@ -94,7 +94,8 @@ def _print_gaps(reports: Iterable[Report]) -> None:
     if not gaps:
         return
     total = sum(report.gaps for report in reports)
-    say(f"{count(total, 'gap')}, delivered as such:")
+    nowhere = any(not observed.controls for observed, _ in gaps)
+    say(f"{count(total, 'gap')}, delivered as such{' where there is a control for it' if nowhere else ''}:")
     for observed, gap in gaps[:_GAPS_SHOWN]:
         say(f"  {observed.evidence_type} {gap.resource or observed.target}: {gap.kind}: {gap.message}")
         say(f"    {gap.remedy}")
@@ -114,5 +115,5 @@ def _print_unmapped(reports: Iterable[Report], controls: ControlMap, api_error: 
         say("[controls.map] was collected.")
     else:
         say(f"Not collected, since no control asks for it: {', '.join(unmapped)}.")
-        say("Map them in [controls.map] to collect them all the same.")
+        say("Map them in [controls.map] to collect them all the same; `chequr-agent doctor` reads the controls anew.")
     say()

@@ -18,8 +18,8 @@ it. [schema/config.json](schema/config.json) is the JSON Schema, for editors; `c
 - **Checked as a whole, before anything starts.** `chequr-agent config check` names every problem at once: a key that
   does not exist with the nearest one that does, a TOML error with its line and column. The exit code is 78.
 - **The environment wins over the file.** A variable is `{PREFIX}`, then tables and key in capitals, with two
-  underscores between them: `{PREFIX}CHEQUR__BASE_URL` is `base_url` in `[chequr]`. Lists and tables are written as
-  JSON.
+  underscores between them: `{PREFIX}CHEQUR__BASE_URL` is `base_url` in `[chequr]`. A list or a whole table is
+  written as JSON.
 - **Relative paths** count from the file's folder, wherever the agent is started.
 - **Durations** are seconds, or text with a unit: `"30s"`, `"15m"`, `"24h"`, `"7d"`.
 - **Secrets are never in it.** Each is read from the file that a `*_file` key names, else from the systemd credential,

@@ -86,16 +86,6 @@ def _example(name: str, field: FieldInfo, schema: Mapping[str, Any]) -> str:
 def toml(value: Any) -> str:
     """A value as TOML, on one line."""
     match value:
-        case bool() | str():
-            return json.dumps(value, ensure_ascii=False)
-        case int():
-            return f"{value:_}"
-        case float():
-            return repr(value)
-        case timedelta():
-            return json.dumps(duration(value))
-        case Path():
-            return json.dumps(str(value))
         case BaseModel():
             return toml(value.model_dump(mode="json", exclude_none=True))
         case dict():
@@ -103,7 +93,27 @@ def toml(value: Any) -> str:
             return f"{{ {pairs} }}" if pairs else "{}"
         case list() | tuple():
             return f"[{', '.join(map(toml, value))}]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case int():
+            return f"{value:_}" if value % 1000 == 0 else str(value)
+        case float():
+            return repr(value)
+        case timedelta():
+            return _text(duration(value))
+        case str() | Path():
+            return _text(str(value))
     raise TypeError(f"{type(value).__name__} has no place in TOML")
+
+
+def _text(value: str) -> str:
+    """JSON's quoting, and that of the one control character that JSON lets through."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def duration(value: timedelta) -> str:
@@ -111,5 +121,5 @@ def duration(value: timedelta) -> str:
     seconds = value.total_seconds()
     for unit, size in _UNITS:
         if seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:f}".rstrip("0").rstrip(".") + "s"

@@ -12,7 +12,7 @@ from collectors.contract import EvidenceType
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_DURATION = {"type": ["number", "string"], "pattern": r"^\s*\d+(\.\d+)?\s*[smhd]\s*$"}
+_DURATION = {"type": ["number", "string"], "pattern": r"^\s*\d+(\.\d+)?\s*[smhd]?\s*$"}
 
 
 def record_schema(kind: EvidenceType[Any]) -> dict[str, Any]:

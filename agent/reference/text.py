@@ -50,15 +50,9 @@ def type_name(schema: dict[str, Any]) -> str:
             return " or ".join(dict.fromkeys(type_name(option) for option in options))
         case {"enum": values}:
             return " or ".join(f"`{value}`" for value in values)
-        case {"const": value}:
-            return f"`{value}`"
         case {"$ref": reference}:
             return str(reference).rsplit("/", 1)[-1]
         case {"type": "array"}:
             return f"list of {type_name(schema.get('items', {}))}"
-        case {"type": kind}:
-            return _WORDS.get(str(schema.get("format", kind)), str(kind))
-    return "any JSON"
-
-
-__all__ = ["GENERATED", "comment", "headed", "paragraphs", "table", "type_name"]
+    kind = str(schema.get("type", "any JSON"))
+    return _WORDS.get(str(schema.get("format", kind)), kind)

@@ -37,8 +37,8 @@ class Sandbox:
 
     def __init__(self, options: Options, listener: socket.socket) -> None:
         self.options = options
-        self.workspace = _open(options)
         self.traffic = Traffic(options.rate, Faults(options.faults, options.seed))
+        self.workspace = _open(options)
         self._courier = Courier(self.workspace, options.webhook_backoff)
         self._loop: asyncio.AbstractEventLoop | None = None
         host, port = listener.getsockname()[:2]
@@ -225,7 +225,11 @@ def _open(options: Options) -> Workspace:
     except sqlite3.Error as error:
         message = f"The state file {options.state} cannot be used: {error}. Name another, or remove it."
         raise InvalidOption(message) from error
-    controls.install(workspace, wanted)
-    for scope, token in options.all_tokens:
-        keys.seed(workspace, scope, token)
+    try:
+        controls.install(workspace, wanted)
+        for scope, token in options.all_tokens:
+            keys.seed(workspace, scope, token)
+    except BaseException:
+        workspace.close()
+        raise
     return workspace

@@ -65,13 +65,25 @@ class Settings(contract.Settings):
     """Which accounts and regions are read, and through which door."""
 
     accounts: tuple[AccountSettings, ...] = Field(
-        default=(AccountSettings(),), min_length=1, description="The accounts; the ambient identity's own by default."
+        default=(AccountSettings(),),
+        min_length=1,
+        examples=[[{"role_arn": "arn:aws:iam::123456789012:role/chequr-evidence", "external_id": "chequr-7f3a"}]],
+        description="The accounts; the ambient identity's own by default.",
     )
     regions: tuple[str, ...] | None = Field(
-        default=None, min_length=1, description="The regions; every region enabled in the account by default."
+        default=None,
+        min_length=1,
+        examples=[["eu-central-1", "us-east-1"]],
+        description="The regions; every region enabled in the account by default.",
     )
-    endpoint_url: str | None = Field(default=None, description="Where all calls go instead of AWS's own endpoints.")
-    profile: str | None = Field(default=None, description="The profile of the shared AWS configuration to start from.")
+    endpoint_url: str | None = Field(
+        default=None,
+        examples=["http://127.0.0.1:5000"],
+        description="Where all calls go instead of AWS's own endpoints.",
+    )
+    profile: str | None = Field(
+        default=None, examples=["audit"], description="The profile of the shared AWS configuration to start from."
+    )
 
     @field_validator("accounts")
     @classmethod

@@ -16,20 +16,29 @@ Login = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 class Settings(contract.Settings):
     """Which organizations are read, and as whom: with a token, or as an installation of a GitHub App."""
 
-    organizations: tuple[Login, ...] = Field(min_length=1, description="The logins of the organizations to read.")
+    organizations: tuple[Login, ...] = Field(
+        min_length=1, examples=[["acme"]], description="The logins of the organizations to read."
+    )
     base_url: str = Field(
         default="https://api.github.com",
         description="The REST root: `https://HOST/api/v3` on Enterprise Server, `https://api.NAME.ghe.com` on ghe.com.",
     )
     token_file: Path | None = Field(
-        default=None, description="A file with the token; else the credential `github_token` or `GITHUB_TOKEN`."
+        default=None,
+        examples=["/etc/chequr-agent/github_token"],
+        description="A file with the token; else the credential `github_token` or `GITHUB_TOKEN`.",
     )
-    app_id: int | str | None = Field(default=None, description="A GitHub App's id or client id, instead of a token.")
+    app_id: int | str | None = Field(
+        default=None, examples=[123456], description="A GitHub App's id or client id, instead of a token."
+    )
     private_key_file: Path | None = Field(
         default=None,
+        examples=["/etc/chequr-agent/github_private_key"],
         description="The App's private key (PEM); else the credential `github_private_key` or `GITHUB_PRIVATE_KEY`.",
     )
-    installation_id: int | None = Field(default=None, description="The App's installation in the organizations.")
+    installation_id: int | None = Field(
+        default=None, examples=[12345678], description="The App's installation in the organizations."
+    )
 
     @field_validator("organizations")
     @classmethod

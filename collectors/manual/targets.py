@@ -29,7 +29,7 @@ _PATIENCE_SECONDS = 10.0
 class FolderSettings(Settings):
     """The keys of a `manual` collector."""
 
-    path: Path = Field(description="The folder, with one subfolder per control id.")
+    path: Path = Field(examples=["/srv/evidence"], description="The folder, with one subfolder per control id.")
     max_file_bytes: int = Field(
         default=25_000_000, gt=0, description="The largest file whose content is sent; of a larger one only the facts."
     )

@@ -13,14 +13,31 @@ from collectors import contract
 class Settings(contract.Settings):
     """An org, and one way of signing in: an API token, or a service app's client id and private key."""
 
-    org_url: str = Field(description="The org's own URL, as in `https://acme.okta.com`; not the admin console's.")
-    token_file: Path | None = Field(default=None, description="The file that holds the API token.")
-    client_id: str | None = Field(default=None, min_length=1, description="The service app's client id.")
+    org_url: str = Field(
+        examples=["https://acme.okta.com"],
+        description="The org's own URL, as in `https://acme.okta.com`; not the admin console's.",
+    )
+    token_file: Path | None = Field(
+        default=None,
+        examples=["/etc/chequr-agent/okta_token"],
+        description="A file with the API token; else the credential `okta_token` or `OKTA_TOKEN`.",
+    )
+    client_id: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["0oa1acme2service3app4"],
+        description="The service app's client id, instead of an API token.",
+    )
     private_key_file: Path | None = Field(
-        default=None, description="The file that holds the service app's RSA private key, PEM or JWK."
+        default=None,
+        examples=["/etc/chequr-agent/okta_private_key"],
+        description="The app's RSA key, PEM or JWK; else the credential `okta_private_key` or `OKTA_PRIVATE_KEY`.",
     )
     scopes: tuple[str, ...] | None = Field(
-        default=None, min_length=1, description="The scopes to ask for; all that Okta evidence needs, where not set."
+        default=None,
+        min_length=1,
+        examples=[["okta.users.read"]],
+        description="The scopes to ask for; all that Okta evidence needs, where not set.",
     )
 
     @field_validator("org_url")
