@@ -1,6 +1,5 @@
 import asyncio
 import json
-import logging
 import sqlite3
 import time
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from loopback import Answer, serving
 
 from agent.errors import ApiError, NoAnswer, TokenUnusable, UnreadableAnswer, kind_of
 from agent.items import Accept, Defer, Reject, Release
+from agent.items import Answer as Answered
 from agent.sandbox.options import Options
 from agent.sandbox.server import running
 from agent.store import DATABASE, Store
@@ -18,14 +18,6 @@ from agent.verdict import judge
 
 OTHER = "ctrl_ac_03"
 RECEIPT = {"id": "ev_1", "status": "accepted", "created_at": "2026-04-15T09:14:23Z"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quiet():
-    logger = logging.getLogger("agent")
-    before, logger.disabled = logger.disabled, True
-    yield
-    logger.disabled = before
 
 
 @pytest.fixture
@@ -113,16 +105,16 @@ def test_no_answer_says_nothing_of_the_item(error, verdict):
 @pytest.mark.parametrize(
     "fault",
     [
-        "drop-before:x3", "drop-after:x3", "cut-off:x3", "500:x3", "500-after:x3", "503:x3", "slow:50ms", "html-200:x3",
-        "409-in-progress:x3", "429:retry-after=seconds:x2", "429:retry-after=0.35:x2", "429:retry-after=date:x1",
-        "429:retry-after=none:x2", "429:retry-after=negative:x2", "429:retry-after=past:x2",
-        "503:retry-after=seconds:x2", "503:retry-after=past:x2",
+        "drop-before:x1", "drop-after:x1", "cut-off:x1", "500:x1", "500-after:x1", "503:x1", "slow:50ms", "html-200:x1",
+        "409-in-progress:x1", "429:retry-after=seconds:x1", "429:retry-after=0.35:x1", "429:retry-after=date:x1",
+        "429:retry-after=none:x1", "429:retry-after=negative:x1", "429:retry-after=past:x1",
+        "503:retry-after=seconds:x1", "503:retry-after=past:x1",
     ],
 )  # fmt: skip
 def test_a_fault_that_passes(sandbox, delivery, fault):
     """Whatever goes wrong on the way, each item is accepted exactly once."""
     sandbox.faults = [fault]
-    pieces = [made(number) for number in range(6)]
+    pieces = [made(number) for number in range(3)]
     delivery.put(*pieces)
     assert delivery.drain() == "delivered"
     assert _arrived_once(sandbox, delivery, pieces)
@@ -140,14 +132,17 @@ def test_all_at_once(sandbox, delivery):
     assert _arrived_once(sandbox, delivery, pieces)
 
 
-def test_the_limit_of_the_api_is_kept(sandbox, delivery):
-    """With a limit of ten a second, and a burst of as many, forty items take their time and are all accepted."""
-    sandbox.rate = 20
+def test_the_limit_of_the_api_is_kept(store, sandbox, tmp_path):
+    """A deliverer that knows nothing yet learns the API's limit as it goes, and hardly ever goes over it."""
+    sandbox.rate = 25
+    delivery = Delivery(store, sandbox.url, sandbox.write, tmp_path, cold=True)
     pieces = [made(number) for number in range(40)]
     delivery.put(*pieces)
+    started = time.monotonic()
     assert delivery.drain() == "delivered"
+    assert time.monotonic() - started < 4
     assert _arrived_once(sandbox, delivery, pieces)
-    assert sandbox.statuses[429] <= 2
+    assert sandbox.statuses[429] <= 1
 
 
 def test_a_slow_answer_is_waited_for_and_not_longer(store, sandbox, tmp_path):
@@ -163,7 +158,7 @@ def test_a_slow_answer_is_waited_for_and_not_longer(store, sandbox, tmp_path):
 # ── Faults that stay ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("fault", ["500", "503", "drop-before", "drop-after", "html-200", "stored-500", "cut-off"])
+@pytest.mark.parametrize("fault", ["500", "drop-after", "html-200", "stored-500"])
 def test_a_poison_item_holds_up_no_other(sandbox, delivery, fault):
     """An item that never gets an answer stays deferred and says why, while the others are accepted."""
     sandbox.faults = [f"{fault}@{OTHER}"]
@@ -199,7 +194,7 @@ def test_patience_ends_a_long_pause(sandbox, delivery, wait):
     started = time.monotonic()
     assert delivery.drain(patience=1) == "unfinished"
     assert time.monotonic() - started < 4
-    assert sandbox.statuses[429] <= 2
+    assert sandbox.statuses[429] <= 4  # those under way at once
     assert delivery.outbox.owed() == 10
     assert delivery.states.get("in_flight", 0) == 0
     assert max(item.due for item in delivery.outbox.items()) > time.time() + 3500
@@ -289,9 +284,10 @@ def test_a_request_that_is_said_to_run_for_ever(sandbox, delivery):
     """An item whose request never ends is owed for ever, and taken as accepted once the control has it."""
     sandbox.faults = ["409-in-progress@/v1/evidence"]
     (stuck,) = delivery.put(made(1))
-    for _ in range(7):
-        assert delivery.drain(patience=1) == "unfinished" or delivery.ledger.count()
-        delivery.outbox.retry([stuck], now=NOW)
+    for _ in range(5):
+        delivery.outbox.claim(1, now=NOW)
+        delivery.outbox.settle([Defer(stuck, Answered(409, "in_progress", "it still runs", None), NOW)], now=NOW)
+    assert delivery.drain(patience=1) == "unfinished"
     assert delivery.outbox.owed() == 1
     sandbox.faults = []
     _submitted(sandbox, made(1), "another key")

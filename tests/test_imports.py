@@ -43,7 +43,7 @@ def agent(tmp_path_factory):
         yield make_agent(tmp_path_factory.mktemp("agent"), sandbox)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["collect", "--help"], ["outbox", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
 def test_help_imports_nothing_that_it_does_not_need(agent, arguments):
     """Help and version import no SDK, no HTTP client, no pydantic, no server and no scheduler."""
     assert imported(agent, *arguments) & HEAVY == set()

@@ -1,0 +1,211 @@
+"""What `doctor` finds, good and bad, each with its remedy."""
+
+import json
+
+import pytest
+
+from agent.exit import Exit
+from agent.sandbox.options import Options
+from agent.sandbox.server import running
+from tests.command import UNSET, make_agent
+from tests.fakes.okta import Fault, Okta, said
+
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with running(Options(rate=10_000)) as started:
+        yield started
+
+
+@pytest.fixture
+def agent(tmp_path, sandbox):
+    return make_agent(tmp_path, sandbox)
+
+
+def findings(agent, level=None, **environment):
+    """All findings, or those of one level. Each that is not good says what to do."""
+    done = agent.run("doctor", "--json", **environment)
+    found = done.lines
+    assert all(finding["remedy"] for finding in found if finding["level"] != "good")
+    bad = any(finding["level"] == "bad" for finding in found)
+    assert done.code == (Exit.FAILURE if bad else Exit.WELL)
+    return [finding for finding in found if level in (None, finding["level"])]
+
+
+def one(found, subject):
+    (finding,) = [finding for finding in found if finding["subject"] == subject]
+    return finding
+
+
+def test_all_is_well(agent, sandbox):
+    """A good configuration, state directory, API, token and folder are told as such, and nothing is submitted."""
+    good = findings(agent, "good")
+    assert [finding["subject"] for finding in good] == ["configuration", "state", "API", "collector manual"]
+    assert good[2]["message"].startswith(f"{sandbox.url} answers, and takes the token ")
+    assert good[2]["message"].endswith(" for writing")
+    assert good[3]["message"] == "2 of 2 places can be seen in full"
+    assert sandbox.evidence == []
+
+
+def test_findings_are_lines_for_people(agent):
+    """One line a finding, with its level first and its remedy last."""
+    agent.put("stray.csv")
+    done = agent.run("doctor")
+    assert done.code == Exit.FAILURE
+    lines = done.out.splitlines()
+    assert {line[:4] for line in lines} == {"ok  ", "note", "BAD "}
+    assert any(line.endswith("-> Move it into a subfolder named after its control.") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("token", "message", "remedy"),
+    [
+        (UNSET, "no chequr_token", "Create a key"),
+        ("two words", "holds more than a token", "Create a key"),
+        ("wrong", "refused: [req_", "Renew the key"),
+        ("chequr-sandbox-read", "its scope is too small: [req_", "Use a key with write scope."),
+    ],
+)
+def test_a_token_that_does_not_do_is_bad(agent, token, message, remedy):
+    """No token, an unusable one, a refused one, and one that may only read."""
+    finding = one(findings(agent, "bad", CHEQUR_TOKEN=token), "token")
+    assert message in finding["message"]
+    assert remedy in finding["remedy"]
+    assert token not in finding["message"]
+
+
+def test_an_api_that_is_away_is_bad(agent):
+    """The finding names the address and where the fault may lie; the rest is still looked at."""
+    found = findings(agent, CHEQUR_AGENT__CHEQUR__BASE_URL=NOWHERE)
+    api = one(found, "API")
+    assert api["level"] == "bad"
+    assert NOWHERE in api["message"]
+    assert "HTTPS_PROXY" in api["remedy"]
+    assert one(found, "collector manual")["level"] == "good"
+
+
+def test_an_address_that_is_not_the_api_is_bad(agent, sandbox):
+    """A base_url that lacks its path answers, but not as the API does."""
+    api = one(findings(agent, "bad", CHEQUR_AGENT__CHEQUR__BASE_URL=sandbox.root), "API")
+    assert "404" in api["message"]
+    assert "chequr.base_url" in api["remedy"]
+
+
+def test_a_state_directory_that_cannot_be_used_is_bad(agent):
+    """The finding names the directory; the API and the collectors are still looked at, and nothing is written."""
+    agent.state.write_text("a file")
+    found = findings(agent)
+    state = one(found, "state")
+    assert state["level"] == "bad"
+    assert str(agent.state) in state["message"]
+    assert one(found, "API")["level"] == "good"
+
+
+def test_no_collector_is_noted(agent):
+    """An agent without a collector is told so."""
+    agent.configure("")
+    assert one(findings(agent, "note"), "collectors")["message"] == "none is enabled"
+
+
+def test_a_workspace_without_controls_is_noted(tmp_path):
+    """A workspace that has no control yet is told so."""
+    controls = tmp_path / "controls.json"
+    controls.write_text(json.dumps([]))
+    with running(Options(controls=controls)) as sandbox:
+        found = findings(make_agent(tmp_path, sandbox))
+    assert "the workspace has no control" in [finding["message"] for finding in found]
+
+
+def test_evaluators_that_nobody_serves_are_noted(agent):
+    """A control whose evaluator no collector serves is told, with whether an installed source could."""
+    notes = {finding["message"]: finding["remedy"] for finding in findings(agent, "note")}
+    assert notes["ctrl_ac_08 wants okta_user_mfa, which is not collected"] == "Enable a collector of its source."
+    assert (
+        notes["ctrl_ep_01 wants jamf_computer_encryption, which is not collected"] == "No installed source offers it."
+    )
+    assert not any("manual" in message for message in notes)
+
+
+def test_a_control_that_is_mapped_by_hand_is_served(agent):
+    """A control in [controls.map] is met, whatever its evaluator is."""
+    agent.configure(
+        '[collectors.okta]\norg_url = "http://127.0.0.1:9"\ntypes = ["okta_user_mfa"]\nenabled = false\n'
+        '[controls.map]\nokta_user_mfa = ["ctrl_ep_01"]'
+    )
+    messages = [finding["message"] for finding in findings(agent, "note")]
+    assert not any("ctrl_ep_01" in message for message in messages)
+    assert any("ctrl_bc_03 wants manual" in message for message in messages)
+
+
+@pytest.mark.parametrize("discover", ["true", "false"])
+def test_a_control_that_the_workspace_does_not_have_is_bad(agent, discover):
+    """An id in [controls.map] and a folder's name are held against the controls that there are."""
+    agent.configure(
+        '[collectors.manual]\npath = "evidence"\n[controls.map]\nokta_user_mfa = ["ctrl_ac_08", "ctrl_ac_80"]\n'
+        f"[controls]\ndiscover = {discover}"
+    )
+    agent.put("ctrl_none/a.csv")
+    bad = {finding["subject"]: finding["message"] for finding in findings(agent, "bad")}
+    assert bad["mapping"] == "[controls.map] okta_user_mfa names ctrl_ac_80, which the workspace does not have"
+    folder = bad.get("collector manual, ctrl_none/a.csv")
+    assert folder == ("the workspace has no control ctrl_none" if discover == "true" else None)
+
+
+def test_a_folder_that_is_not_there_is_bad(agent):
+    """A collector that cannot begin is one finding."""
+    agent.configure('[collectors.manual]\npath = "nowhere"')
+    (bad,) = findings(agent, "bad")
+    assert bad["subject"] == "collector manual"
+    assert "nowhere" in bad["message"]
+
+
+def test_the_controls_are_read_anew_for_the_next_collection(agent, sandbox):
+    """After `doctor`, a collection knows the controls without asking."""
+    findings(agent)
+    before = sandbox.calls["GET /v1/controls"]
+    assert agent.run("collect", "--no-deliver").code == Exit.WELL
+    assert sandbox.calls["GET /v1/controls"] == before
+
+
+def okta(agent, org, more=""):
+    agent.configure(f'[collectors.okta]\norg_url = "{org.url}"\n{more}')
+    agent.environment["OKTA_TOKEN"] = org.token
+
+
+def test_evidence_types_without_a_control_are_noted(agent):
+    """What is for no control is not collected, and that is told for each evidence type."""
+    with Okta(users=3) as org:
+        okta(agent, org, '[controls]\ndiscover = false\n[controls.map]\nokta_user_mfa = ["ctrl_ac_08"]')
+        notes = [finding["message"] for finding in findings(agent, "note")]
+        assert notes == [
+            "okta_password_policy is for no control, and is not collected",
+            "okta_user_lifecycle is for no control, and is not collected",
+        ]
+        okta(agent, org)
+        found = findings(agent, "good")
+    assert one(found, "mapping")["message"] == "each of 3 evidence types has a control"
+    assert one(found, "collector okta")["message"] == "1 of 1 places can be seen in full"
+
+
+def test_grants_that_are_missing_are_bad(agent):
+    """A source that denies a read is told by evidence type, with the grant that would mend it."""
+    with Okta(users=3) as org:
+        okta(agent, org)
+        org.faults.append(Fault("/api/v1/policies", said(403, "E0000006", "You do not have permission")))
+        (bad,) = findings(agent, "bad")
+    assert bad["subject"].startswith("collector okta, ")
+    assert bad["subject"].endswith(", okta_password_policy")
+    assert bad["message"].startswith("denied: GET /api/v1/policies")
+    assert "okta.policies.read" in bad["remedy"]
+
+
+@pytest.mark.parametrize("token", [UNSET, "00wrong"])
+def test_credentials_that_are_missing_or_refused_are_bad(agent, token):
+    """A source without a good secret is told, and the secret is not."""
+    with Okta(users=3) as org:
+        okta(agent, org)
+        bad = findings(agent, "bad", OKTA_TOKEN=token)
+    assert {finding["message"].partition(":")[0] for finding in bad} == {"unauthenticated"}
+    assert "00wrong" not in json.dumps(bad)
