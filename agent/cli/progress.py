@@ -9,6 +9,8 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 
 from agent.report import Observed
 
+_WORTH_TELLING = 2.0  # seconds of waiting; less is nothing to look up for
+
 
 class Display:
     """One line for each snapshot under way, and one for those that are done. Safe over threads."""
@@ -41,7 +43,8 @@ class Display:
         self._progress.update(self._tasks[evidence_type, target], told=f"{observations:,} records")
 
     def waiting(self, reason: str, seconds: float) -> None:
-        self._progress.console.print(f"waiting {seconds:.0f} s: {reason}", markup=False)
+        if seconds >= _WORTH_TELLING:
+            self._progress.console.print(f"waiting {seconds:.0f} s: {reason}", markup=False)
 
     def finished(self, observed: Observed) -> None:
         task = self._tasks.pop((observed.evidence_type, observed.target), None)
