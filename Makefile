@@ -19,7 +19,8 @@ demo: setup  ## collect, queue and deliver to a local Chequr API, without any ac
 	@$(RUN) chequr-agent demo
 
 test: check  ## all checks and all tests
-	$(RUN) pytest --cov --cov-report=term:skip-covered
+	$(RUN) coverage run -m pytest
+	$(RUN) coverage report
 
 check: setup  ## format, lint, types, layers, dependencies
 	$(RUN) ruff format --check
@@ -40,7 +41,7 @@ clean:  ## remove what the targets above made
 
 $(VENV)/.synced: pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
-	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(OWN_UV) && $(OWN_UV)/bin/pip install --quiet uv; }
+	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv $(OWN_UV) && $(OWN_UV)/bin/pip install --quiet --disable-pip-version-check uv; }
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv --without-pip $(VENV)
 	@echo "Installing into $(VENV) ..."
 	@$(UV) sync --locked --group dev --quiet

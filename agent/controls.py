@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.client import Client
 from agent.errors import NotFound
+from agent.private import hand_over
 
 CACHE = "controls.json"
 
@@ -76,6 +77,7 @@ class Discovery(BaseModel):
         """Replaces what was kept, all at once."""
         with tempfile.NamedTemporaryFile(dir=state_dir, prefix=f"{CACHE}.", delete=False) as file:
             file.write(self.model_dump_json().encode())
+        hand_over(Path(file.name))
         Path(file.name).replace(state_dir / CACHE)
 
     def is_older_than(self, age: timedelta) -> bool:

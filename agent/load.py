@@ -11,7 +11,7 @@ import os
 import re
 import ssl
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
 from agent.config import PREFIX, Collector, Common, Config, ConfigurationInvalid, Loaded, nearest
-from agent.redaction import names_secret, redact
+from agent.explain import explain
 from agent.schedule import WORDS, InvalidSchedule, trigger
 from collectors import registry
 from collectors.contract import EvidenceType
@@ -62,7 +62,7 @@ def _load(path: Path) -> Loaded:
     try:
         config = Config(**raw)
     except ValidationError as error:
-        raise ConfigurationInvalid([*problems, *_explain(error, Config)]) from error
+        raise ConfigurationInvalid([*problems, *explain(error, Config)]) from error
     except SettingsError as error:  # it names the field, and nothing of its value
         raise ConfigurationInvalid([*problems, f"the environment: {error}: it must be JSON"]) from error
     problems += [*_unmappable(config), *_untrusted(config.chequr.ca_file)]
@@ -176,7 +176,7 @@ def _checked(
     try:
         return model.model_validate({key: _parsed(value) for key, value in table.items()})
     except ValidationError as error:
-        problems += _explain(error, model, where, also)
+        problems += explain(error, model, where, also)
         return None
 
 
@@ -195,65 +195,3 @@ def _types(common: Common, source: str, where: str, problems: list[str]) -> list
     except InvalidSchedule as error:
         problems.append(f"{where}.schedule: {error}")
     return [kind for kind in offered if any(fnmatchcase(kind.id, pattern) for pattern in common.types or ["*"])]
-
-
-# What pydantic says of Python's types, said of TOML's.
-_WORDS = {
-    "string_type": "it must be text in quotes",
-    "path_type": "it must be a path in quotes",
-    "bool_type": "it must be true or false",
-    "bool_parsing": "it must be true or false",
-    "int_type": "it must be a whole number",
-    "int_parsing": "it must be a whole number",
-    "int_from_float": "it must be a whole number",
-    "float_type": "it must be a number",
-    "float_parsing": "it must be a number",
-    "list_type": 'it must be a list, as in ["one", "two"]',
-    "tuple_type": 'it must be a list, as in ["one", "two"]',
-    "dict_type": "it must be a table",
-    "model_type": "it must be a table",
-    "string_too_short": "it is empty",
-    "too_short": "it is empty; leave the key out, or name at least one",
-    "missing": "it is required, and not set",
-}
-
-
-def _explain(
-    error: ValidationError, model: type[BaseModel], where: str = "", also: type[BaseModel] | None = None
-) -> list[str]:
-    """One line a problem; never a value, which may be a secret in the wrong place."""
-    faults = error.errors(include_url=False, include_input=False)
-    within = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
-    # A list is called too short where its only entry is bad: the entry's own problem says it.
-    told = [fault for fault in faults if not (fault["type"] == "too_short" and fault["loc"] in within)]
-    return [_problem(fault, model, where, also) for fault in told]
-
-
-def _problem(fault: Any, model: type[BaseModel], where: str, also: type[BaseModel] | None) -> str:
-    path = [str(step) for step in fault["loc"]]
-    key = ".".join([*([where] if where else []), *path])
-    if fault["type"] == "extra_forbidden":
-        known = [*_keys_at(model, path[:-1]), *(_keys_at(also, path[:-1]) if also else [])]
-        return f"{key}: there is no such key{nearest(path[-1], known)}{_elsewhere(path[-1])}"
-    message = _WORDS.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")
-    message = re.sub(r"^(Input|String) should ", "it should ", message)
-    return f"{key}: {redact(message)[0]}" if key else message
-
-
-def _elsewhere(key: str) -> str:
-    if names_secret(key) or "secret" in key.lower():
-        return "; secrets stay out of the configuration: put it into a file or a variable (docs/configuration.md)"
-    return ""
-
-
-def _keys_at(model: type[BaseModel], path: Iterable[str]) -> list[str]:
-    """The keys that a table offers, found by walking the models from `model`."""
-    here: Any = model
-    for step in path:
-        field = here.model_fields.get(step) if isinstance(here, type) and issubclass(here, BaseModel) else None
-        here = field.annotation if field else here
-        inner = [
-            kind for kind in getattr(here, "__args__", ()) if isinstance(kind, type) and issubclass(kind, BaseModel)
-        ]
-        here = inner[0] if inner else here
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent.private import make_private, open_private
+
 
 class Locked(Exception):
     """Somebody else holds the lock."""
@@ -19,8 +21,8 @@ class Locked(Exception):
 def lock(directory: Path, name: str) -> Iterator[None]:
     """Holds `name` among all agents on this state directory. Raises Locked at once if it is taken."""
     folder = directory / "locks"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    make_private(folder)
+    descriptor = open_private(folder / f"{name}.lock")
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,8 +14,8 @@ from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Any
 
-import zstandard
-
+from agent import sql
+from agent.body import pack, unpack
 from agent.canonical import digest
 from agent.evidence import Evidence, stamp
 from agent.items import (
@@ -37,48 +37,6 @@ from agent.store import Store
 # No answer asks for a longer wait than this: what is due later was dated by a clock that has since been set back.
 _LONGEST_WAIT = 2 * 3600.0
 _AHEAD = 32  # bodies that are compressed before the lock is taken: all of them, for nearly every snapshot
-
-PUT_ITEM = """
-    INSERT INTO item (key, collector, evidence_type, source, control_id, snapshot_id, part, parts, records, gaps,
-                      collected_at, size, digest, queued_at, due, state)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')
-"""
-PUT_BODY = "INSERT INTO body (id, content) VALUES (?, ?)"
-PUT_CHECKPOINT = "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?, ?, ?)"
-CHECKPOINT = "SELECT until, revision, snapshot_id FROM checkpoint WHERE (collector, evidence_type, target) = (?, ?, ?)"
-DUE = """
-    SELECT id FROM item
-    WHERE state IN ('pending', 'deferred') AND (state = 'pending' OR due <= ? OR due > ?) ORDER BY due, id LIMIT ?
-"""
-NEXT_DUE = "SELECT min(due) FROM item WHERE state IN ('pending', 'deferred')"
-CLAIM = """
-    UPDATE item SET state = 'in_flight', attempts = attempts + 1, first_sent_at = coalesce(first_sent_at, ?)
-    WHERE id = ?
-"""
-CLAIMED = "SELECT item.*, content FROM item LEFT JOIN body USING (id) WHERE id = ?"
-ANSWERED = "UPDATE item SET state = ?, due = ?, status = ?, code = ?, reason = ?, request_id = ? WHERE id = ?"
-PUT_RECEIPT = """
-    INSERT INTO ledger
-    SELECT id, key, collector, evidence_type, source, control_id, snapshot_id, part, parts, records, gaps,
-           collected_at, size, digest, ?, ?, ?, ? FROM item WHERE id = ?
-"""
-DELETE_ITEM = "DELETE FROM item WHERE id = ?"
-DELETE_BODY = "DELETE FROM body WHERE id = ?"
-RECLAIM = "UPDATE item SET state = 'pending' WHERE state = 'in_flight'"
-RELEASE = """
-    UPDATE item SET state = 'pending', attempts = attempts - 1, due = coalesce(?, due)
-    WHERE id = ? AND state = 'in_flight'
-"""
-RETRY = "UPDATE item SET state = 'pending', due = ? WHERE id = ? AND state IN ('rejected', 'deferred')"
-DISCARD = "UPDATE item SET state = 'discarded' WHERE id = ? AND state <> 'in_flight'"
-TWINS = """
-    SELECT count(*) FROM item
-    WHERE (control_id, source, collected_at) = (?, ?, ?) AND state IN ('pending', 'in_flight', 'deferred')
-"""
-SET_HOLD = """
-    INSERT INTO hold VALUES (1, ?, ?, ?) ON CONFLICT DO UPDATE SET status = excluded.status, reason = excluded.reason
-"""
-COUNTS = "SELECT state, count(*) AS items, sum(size) AS bytes, min(queued_at) AS oldest FROM item GROUP BY state"
 
 
 class UnknownItem(LookupError):
@@ -112,18 +70,18 @@ class Outbox:
         ids = []
         with self._store.transaction() as connection:
             for row, content in chain(first, rows):
-                ids.append(connection.execute(PUT_ITEM, row).lastrowid or 0)
-                connection.execute(PUT_BODY, (ids[-1], content))
+                ids.append(connection.execute(sql.PUT_ITEM, row).lastrowid or 0)
+                connection.execute(sql.PUT_BODY, (ids[-1], content))
             if checkpoint and first:
                 until = stamp(checkpoint.until) if checkpoint.until else None
                 evidence_type = first[0][0][2]
                 told = (collector, evidence_type, target, until, checkpoint.revision, checkpoint.snapshot_id)
-                connection.execute(PUT_CHECKPOINT, told)
+                connection.execute(sql.PUT_CHECKPOINT, told)
         return ids
 
     def checkpoint(self, collector: str, evidence_type: str, target: str) -> Checkpoint | None:
         with self._store.reading() as connection:
-            row = connection.execute(CHECKPOINT, (collector, evidence_type, target)).fetchone()
+            row = connection.execute(sql.CHECKPOINT, (collector, evidence_type, target)).fetchone()
         if row is None:
             return None
         until = datetime.fromisoformat(row["until"]) if row["until"] else None
@@ -134,16 +92,16 @@ class Outbox:
     def reclaim(self) -> int:
         """Makes pending again what a deliverer that ended had in flight: nobody knows whether it arrived."""
         with self._store.transaction() as connection:
-            return connection.execute(RECLAIM).rowcount
+            return connection.execute(sql.RECLAIM).rowcount
 
     def claim(self, limit: int, *, now: float) -> list[Claimed]:
         """Up to `limit` items that are due, oldest first, now in flight."""
         if self.next_due() is None:
             return []
         with self._store.transaction() as connection:
-            ids = [row["id"] for row in connection.execute(DUE, (now, now + _LONGEST_WAIT, limit))]
-            connection.executemany(CLAIM, [(now, item_id) for item_id in ids])
-            rows = [connection.execute(CLAIMED, (item_id,)).fetchone() for item_id in ids]
+            ids = [row["id"] for row in connection.execute(sql.DUE, (now, now + _LONGEST_WAIT, limit))]
+            connection.executemany(sql.CLAIM, [(now, item_id) for item_id in ids])
+            rows = [connection.execute(sql.CLAIMED, (item_id,)).fetchone() for item_id in ids]
         return [_claimed(row) for row in rows]
 
     def settle(self, settlements: Iterable[Settlement], *, now: float) -> None:
@@ -156,7 +114,7 @@ class Outbox:
 
     def set_hold(self, status: int | None, reason: str, *, now: float) -> None:
         with self._store.transaction() as connection:
-            connection.execute(SET_HOLD, (status, reason, now))
+            connection.execute(sql.SET_HOLD, (status, reason, now))
 
     def lift_hold(self) -> None:
         with self._store.transaction() as connection:
@@ -172,18 +130,18 @@ class Outbox:
     def next_due(self) -> float | None:
         """When the next item may be sent, in seconds since the epoch; None where nothing is owed."""
         with self._store.reading() as connection:
-            due: float | None = connection.execute(NEXT_DUE).fetchone()[0]
+            due: float | None = connection.execute(sql.NEXT_DUE).fetchone()[0]
         return due
 
     def counts(self) -> dict[State, Count]:
         with self._store.reading() as connection:
-            rows = connection.execute(COUNTS).fetchall()
+            rows = connection.execute(sql.COUNTS).fetchall()
         return {row["state"]: Count(row["items"], row["bytes"], row["oldest"]) for row in rows}
 
     def twins(self, item: Item) -> int:
         """How many items are owed, this one among them, that their control could not tell from it."""
         with self._store.reading() as connection:
-            number: int = connection.execute(TWINS, (item.control_id, item.source, item.collected_at)).fetchone()[0]
+            number: int = connection.execute(sql.TWINS, (item.control_id, item.source, item.collected_at)).fetchone()[0]
         return number
 
     def owed(self) -> int:
@@ -220,7 +178,7 @@ class Outbox:
     def body(self, item_id: int) -> bytes | None:
         """The request body as it is sent; None once it is gone, or where it is damaged."""
         with self._store.reading() as connection:
-            row = connection.execute(CLAIMED, (item_id,)).fetchone()
+            row = connection.execute(sql.CLAIMED, (item_id,)).fetchone()
         return _claimed(row).body if row else None
 
     # ── operating ──
@@ -228,15 +186,15 @@ class Outbox:
     def retry(self, item_ids: Iterable[int], *, now: float) -> int:
         """Makes rejected and deferred items due now; how many there were."""
         with self._store.transaction() as connection:
-            return connection.executemany(RETRY, [(now, item_id) for item_id in item_ids]).rowcount
+            return connection.executemany(sql.RETRY, [(now, item_id) for item_id in item_ids]).rowcount
 
     def discard(self, item_id: int) -> None:
         """Gives an item up for good: its body goes, its row stays and says so. Raises UnknownItem and BeingSent."""
         item = self.item(item_id)
         with self._store.transaction() as connection:
-            if not connection.execute(DISCARD, (item.id,)).rowcount:
+            if not connection.execute(sql.DISCARD, (item.id,)).rowcount:
                 raise BeingSent(item_id)
-            connection.execute(DELETE_BODY, (item_id,))
+            connection.execute(sql.DELETE_BODY, (item_id,))
 
     def export(self, directory: Path) -> int:
         """Writes each body that is still here into a file of its own, for its owner only; how many there were."""
@@ -257,26 +215,26 @@ def _row(collector: str, piece: Evidence, now: float) -> tuple[tuple[Any, ...], 
     snapshot = (piece.control_id, piece.snapshot_id, piece.part, piece.parts, piece.records, piece.gaps)
     content = (stamp(piece.collected_at), len(piece.body), digest(piece.body))
     row = (piece.key, collector, piece.evidence_type, piece.source, *snapshot, *content, now, now)
-    return row, zstandard.ZstdCompressor(level=1).compress(piece.body)
+    return row, pack(piece.body)
 
 
 def _settle(connection: Connection, settlement: Settlement, now: float) -> None:
     match settlement:
         case Accept(item_id, evidence_id, created_at, request_id):
             created = stamp(created_at) if created_at else None
-            connection.execute(PUT_RECEIPT, (evidence_id, created, now, request_id, item_id))
-            connection.execute(DELETE_ITEM, (item_id,))
+            connection.execute(sql.PUT_RECEIPT, (evidence_id, created, now, request_id, item_id))
+            connection.execute(sql.DELETE_ITEM, (item_id,))
         case Defer(item_id, answer, due):
             _answered(connection, item_id, "deferred", due, answer)
         case Reject(item_id, answer):
             _answered(connection, item_id, "rejected", now, answer)
         case Release(item_id, due):
-            connection.execute(RELEASE, (due, item_id))
+            connection.execute(sql.RELEASE, (due, item_id))
 
 
 def _answered(connection: Connection, item_id: int, state: State, due: float, answer: Answer) -> None:
     row = (state, due, answer.status, answer.code, answer.reason, answer.request_id, item_id)
-    connection.execute(ANSWERED, row)
+    connection.execute(sql.ANSWERED, row)
 
 
 def _item(row: Row) -> Item:
@@ -286,15 +244,5 @@ def _item(row: Row) -> Item:
 
 def _claimed(row: Row) -> Claimed:
     item = _item(row)
-    return Claimed(item, _whole(row["content"], item))
-
-
-def _whole(content: bytes | None, item: Item) -> bytes | None:
-    try:
-        # The size is compared first: a damaged frame may claim to hold more than there is memory.
-        if content is None or zstandard.frame_content_size(content) != item.size:
-            return None
-        body = zstandard.ZstdDecompressor().decompress(content)
-    except zstandard.ZstdError:
-        return None
-    return body if digest(body) == item.digest else None
+    content = row["content"]
+    return Claimed(item, None if content is None else unpack(content, size=item.size, expected=item.digest))

@@ -15,9 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from agent.private import open_private
+
 DATABASE = "state.db"
 _BUSY = 60.0  # seconds that a reader waits for a writer
-_PRIVATE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 # Each entry takes the schema from its index to the next one. Entries never change once released.
 _MIGRATIONS = (
@@ -47,7 +48,7 @@ _MIGRATIONS = (
         reason        TEXT,
         request_id    TEXT
     ) STRICT;
-    CREATE INDEX item_owed ON item (due, id) WHERE state IN ('pending', 'deferred');
+    CREATE INDEX item_owed ON item (due, id, state) WHERE state IN ('pending', 'deferred');
     CREATE INDEX item_state ON item (state);
     CREATE INDEX item_snapshot ON item (snapshot_id);
     CREATE TABLE body (                    -- apart, so that a change of state never rewrites a body
@@ -126,7 +127,7 @@ class Store:
         self._turn = threading.RLock()
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(directory / "state.lock", _PRIVATE, 0o600)
+            self._lock = open_private(directory / "state.lock")
         except OSError as error:
             raise StateUnusable(directory, error.strerror or str(error)) from error
         try:
@@ -182,7 +183,7 @@ class Store:
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        os.close(os.open(path, _PRIVATE, 0o600))  # SQLite would follow the umask
+        os.close(open_private(path))  # SQLite would follow the umask
         connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise StateUnusable(path, getattr(error, "strerror", None) or str(error)) from error

@@ -128,7 +128,8 @@ class Agent:
         return [sys.executable, "-m", "agent", *arguments]
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        # Unbuffered output would hide what goes wrong when the interpreter writes the rest out at its end.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith((*_OURS, "PYTHONUNBUF"))}
         told = {**inherited, "PYTHONPATH": str(ROOT), "HOME": str(self.home), **self.environment, **more}
         return {name: value for name, value in told.items() if value != UNSET}
 

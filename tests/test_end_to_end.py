@@ -1,7 +1,6 @@
 """From a cloud to the API: through the command, against local services."""
 
 import http.client
-import json
 import re
 from collections import Counter
 from urllib.parse import urlsplit
@@ -114,10 +113,10 @@ def test_one_record_a_request_where_it_is_wished(agent, sandbox, endpoint):
 def test_a_dry_run_prints_what_would_be_sent(agent, sandbox, endpoint):
     """The payloads of a dry run hold the records of the real one, and the API is not asked."""
     agent.configure(TABLES.format(endpoint))
-    done = agent.run("collect", "--dry-run")
+    done = agent.run("collect", "--dry-run", "--type", "aws_iam_*")
     assert done.code == Exit.WELL, done
     printed = [record for line in done.lines for record in line["records"]]
     assert not sandbox.calls
-    assert agent.run("collect").code == Exit.WELL
+    assert agent.run("collect", "--type", "aws_iam_*").code == Exit.WELL
     sent = [record for taken in sandbox.evidence for record in taken.payload["records"]]
-    assert sorted(map(json.dumps, printed)) == sorted(map(json.dumps, sent))
+    assert printed == sent != []

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from agent.controls import Discovery
 from agent.lock import Locked, lock
 from agent.store import DATABASE, StateUnusable, Store
 
@@ -145,3 +146,15 @@ def test_a_lock_is_for_one(tmp_path):
         assert True
     with lock(tmp_path, "deliver"):
         pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for another user")
+def test_what_root_makes_belongs_to_the_owner_of_the_state_directory(tmp_path):
+    """A collection by hand as root leaves nothing that the service cannot open."""
+    nobody = 65534
+    os.chown(tmp_path, nobody, nobody)
+    with Store(tmp_path) as store, lock(tmp_path, "collector-aws"), store.transaction():
+        Discovery(base_url="https://api.example.com/v1", fetched_at=0, controls=()).save(tmp_path)
+        owners = {file.name: file.stat().st_uid for file in tmp_path.rglob("*")}
+    assert owners.keys() >= {"state.db", "state.db-wal", "state.lock", "controls.json", "locks"}
+    assert set(owners.values()) == {nobody}

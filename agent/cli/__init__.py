@@ -1,6 +1,7 @@
 """The command `chequr-agent`. Modules that a command needs are imported when it runs, so that help is quick."""
 
 import io
+import os
 import sys
 
 from agent.exit import Exit
@@ -13,10 +14,24 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets a stand-in
             stream.reconfigure(errors="backslashreplace")
+    code: str | int | None
     try:
-        app()  # ends by SystemExit, with exit code 2 where the command was not understood
+        app()
+    except SystemExit as ended:  # as each command ends; with 2 where it was not understood
+        code = ended.code
     except Exception as error:  # around the command: whatever it is, it ends in a message
-        sys.exit(_report(error))
+        code = _report(error)
+    sys.exit(_flush() or code)
+
+
+def _flush() -> int:
+    """Writes out what is still held back, which may be refused as late as now: a full disk, or nobody who reads on."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter would try once more
+        return Exit.FAILURE if isinstance(error, BrokenPipeError) else _report(error)
+    return Exit.WELL
 
 
 def _report(error: Exception) -> int:
@@ -50,7 +65,7 @@ def _report(error: Exception) -> int:
         case UnknownItem():
             message, code = str(error), Exit.USAGE
         case Locked():
-            message, code = f"{error}; wait until it is done, or use a state_dir of its own", Exit.FAILURE
+            message, code = f"{error}; wait until it is done, or use a state_dir of its own", Exit.UNDELIVERED
         case StateUnusable():
             remedy = "state_dir must be a directory that the agent's user may write to"
             message, code = f"{error}; {remedy}", Exit.FAILURE

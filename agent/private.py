@@ -1,0 +1,29 @@
+"""Files of the state directory: for the agent's user alone, whoever it is that made them.
+
+An operator who collects by hand may be root. What root makes is handed to the owner of the folder that it is made
+in, or the service would find files that it cannot open.
+"""
+
+import os
+from pathlib import Path
+
+
+def open_private(path: Path) -> int:
+    """A descriptor for reading and writing; the file is made if it is not there. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    hand_over(path)
+    return descriptor
+
+
+def make_private(folder: Path) -> None:
+    """The folder, and those above it that are missing. Raises OSError."""
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        hand_over(folder)
+
+
+def hand_over(path: Path) -> None:
+    """Gives what root made to the owner of the folder that it is in."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

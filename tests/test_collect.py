@@ -1,0 +1,413 @@
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.collect import Collection
+from agent.config import Collector, Common, Config, Delivery, Loaded
+from agent.controls import ControlMap, Discovery, KnownControl
+from agent.evidence import stamp
+from agent.items import Checkpoint
+from agent.keep import Printer
+from agent.lock import Locked, lock
+from agent.outbox import Outbox
+from agent.run import run_collector
+from agent.runs import Runs
+from agent.store import Store
+from collectors import registry
+from collectors.contract import Cancelled
+
+TYPES = ("locks", "hinges", "visits", "waits")
+MAP = {f"acme_door_{name}": ["ctrl_a"] for name in TYPES}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _acme():
+    """A source that is installed beside the agent: its package and its entry point are on the path."""
+    caches = (registry._entry_points, registry.source, registry.evidence_types)
+    sys.path.append(str(Path(__file__).parent / "third_party"))
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    sys.path.pop()
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "state") as store:
+        yield store
+
+
+@pytest.fixture
+def closed(_acme):
+    from acme.targets import Building
+
+    Building.closed.clear()
+    return Building.closed
+
+
+def _collector(*names, **settings):
+    types = [kind for kind in registry.evidence_types("acme") if kind.observe.__name__ in names]
+    return Collector("acme", Common(), registry.source("acme").settings(**settings), types)
+
+
+def _run(store, *names, controls=None, cancelled=None, progress=None, limit=1_000_000, **settings):
+    """Collects once: the report, and what was queued by it."""
+    mapping = controls or ControlMap(MAP, None)
+    loaded = Loaded(Config(state_dir=store.directory, delivery=Delivery(max_payload_bytes=limit)), {}, None)
+    cancelled = cancelled or threading.Event()
+    collector = _collector(*(names or ("locks",)), **settings)
+    report = run_collector(loaded, store, collector, mapping, cancelled=cancelled, progress=progress)
+    outbox = Outbox(store)
+    return report, [json.loads(outbox.body(item)) for item in report.items]
+
+
+def _payload(store, *names, **settings):
+    _, (body,) = _run(store, *names, **settings)
+    return body["payload"]
+
+
+def _gaps(payload):
+    return [(gap["kind"], gap["resource"], gap["operation"], gap["permission"]) for gap in payload["gaps"]]
+
+
+def _known(*controls):
+    known = [
+        KnownControl(id=control, name="n", framework="soc2", code="CC1", evaluator=None, cadence=None)
+        for control in controls
+    ]
+    return Discovery(base_url="x", fetched_at=0, controls=tuple(known))
+
+
+# ── What is seen ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_source_of_somebody_else(store, closed):
+    """A source with nothing but an entry point and the contract is collected like ours."""
+    assert "acme" in registry.source_names()
+    report, (body,) = _run(store)
+    assert (body["control_id"], body["source"]) == ("ctrl_a", "acme")
+    payload = body["payload"]
+    assert (payload["evidence_type"], payload["target"]) == ("acme_door_locks", {"building": "north"})
+    assert payload["records"] == [{"number": 1}, {"number": 2}, {"number": 3}]
+    assert payload["collection"]["complete"] is True
+    assert payload["collection"]["identity"] == "guard:7"
+    assert payload["collection"]["operations"]["acme:ListDoors"]["calls"] == 1
+    assert (report.snapshots, report.records, report.gaps, report.failed) == (1, 3, 0, False)
+    assert closed == ["north"]
+
+
+def test_each_type_at_each_place(store, closed):
+    """Each evidence type is observed once at each place; a read that several want is made once; places are closed."""
+    names = [f"b{number}" for number in range(30)]
+    report, bodies = _run(store, "locks", "hinges", buildings=names)
+    seen = Counter((body["payload"]["evidence_type"], body["payload"]["target"]["building"]) for body in bodies)
+    assert seen == Counter((f"acme_door_{kind}", name) for kind in ("locks", "hinges") for name in names)
+    calls = Counter()
+    for body in bodies:
+        calls[body["payload"]["target"]["building"]] += body["payload"]["collection"]["operations"]["acme:ListDoors"][
+            "calls"
+        ]
+    assert calls == dict.fromkeys(names, 1)
+    assert sorted(closed) == sorted(names)
+    assert report.unmapped == []
+
+
+def test_evidence_for_several_controls(store):
+    """Evidence of a type that several controls want is queued for each, once, and the parts are counted once."""
+    report, bodies = _run(store, controls=ControlMap({"acme_door_locks": ["b", "a", "b"]}, None))
+    assert [body["control_id"] for body in bodies] == ["b", "a"]
+    assert report.observed[0].parts == 1
+
+
+# ── What is not seen ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_read_that_is_denied(store):
+    """A read that is denied is a snapshot without records that says what it lacks: never an empty population."""
+    payload = _payload(store, trouble={"locks": "denied"})
+    assert payload["records"] == []
+    assert _gaps(payload) == [("denied", None, "acme:ListLocks", "acme:ListLocks")]
+    assert payload["collection"]["complete"] is False
+
+
+def test_one_resource_that_is_denied(store):
+    """A resource that is denied is a gap on that resource; one that went away is none; the others are records."""
+    payload = _payload(store, trouble={"locks": "one denied"})
+    assert payload["records"] == [{"number": 1}]
+    assert _gaps(payload) == [("denied", "door/2", "acme:GetLock", "acme:GetLock")]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "gap", "failed"),
+    [
+        ("midway", ("denied", None, "acme:GetLock", "acme:GetLock"), False),
+        ("invalid", ("invalid", None, None, None), False),
+        ("broken", ("failed", None, None, None), True),
+    ],
+)
+def test_a_read_that_breaks_half_way(store, trouble, gap, failed):
+    """What was seen before a failure stays, with a gap of the whole; other types go on, and no value is told."""
+    report, bodies = _run(store, "locks", "hinges", trouble={"locks": trouble})
+    locks, hinges = sorted((body["payload"] for body in bodies), key=lambda one: one["evidence_type"], reverse=True)
+    assert locks["records"] == [{"number": 1}, {"number": 2}]
+    assert _gaps(locks) == [gap]
+    assert hinges["collection"]["complete"] is True
+    assert "hunter2" not in json.dumps(locks)
+    assert report.failed is failed
+    assert Runs(store).latest("acme").outcome == ("failed" if failed else "incomplete")
+
+
+@pytest.mark.parametrize(("trouble", "gaps"), [("denied", []), ("broken", [("failed", None, None, None)])])
+def test_an_identity_that_nobody_knows(store, trouble, gaps):
+    """Where the identity cannot be told the records stand without it; a target that breaks over it is a gap."""
+    payload = _payload(store, trouble={"identity": trouble})
+    assert len(payload["records"]) == 3
+    assert payload["collection"]["identity"] is None
+    assert _gaps(payload) == gaps
+
+
+def test_a_place_that_cannot_be_entered(store):
+    """Each type that would run at an unreachable place has a gap there, and the other places are read."""
+    _, bodies = _run(store, "locks", "hinges", buildings=["north", "south"], trouble={"north": "unreachable"})
+    gaps = {
+        (body["payload"]["evidence_type"], body["payload"]["target"]["building"]): _gaps(body["payload"])
+        for body in bodies
+    }
+    shut = [("denied", None, "acme:Enter", "acme:Enter")]
+    assert gaps == {
+        ("acme_door_locks", "north"): shut, ("acme_door_hinges", "north"): shut,
+        ("acme_door_locks", "south"): [], ("acme_door_hinges", "south"): [],
+    }  # fmt: skip
+
+
+def test_places_that_cannot_be_listed(store):
+    """Where the list of places breaks, what was listed is read, and each type has a gap of the whole source."""
+    _, bodies = _run(store, buildings=["north", "south"], trouble={"south": "listing"})
+    assert [(body["payload"]["target"], _gaps(body["payload"])) for body in bodies] == [
+        ({"building": "north"}, []),
+        ({"source": "acme"}, [("unavailable", None, "acme:ListBuildings", None)]),
+    ]
+
+
+def test_evidence_that_nobody_asks_for(store, closed):
+    """A type without a control is not collected, and the report names it once."""
+    mapping = ControlMap({"acme_door_locks": ["ctrl_a"]}, None)
+    report, bodies = _run(store, "locks", "hinges", buildings=["north", "south"], controls=mapping)
+    assert len(bodies) == 2
+    assert report.unmapped == ["acme_door_hinges"]
+    report, bodies = _run(store, controls=ControlMap({}, None))
+    assert (report.observed, bodies) == ([], [])
+    assert sorted(closed) == ["north", "north", "south"]
+
+
+def test_a_control_that_the_workspace_lacks(store):
+    """A place that names a control nobody knows has a gap for it, and evidence for the controls that there are."""
+    mapping = ControlMap(MAP, _known("ctrl_a"))
+    collector = _collector("locks", controls=["ctrl_a", "ctrl_x", "ctrl_a"])
+    loaded = Loaded(Config(state_dir=store.directory), {}, None)
+    report = run_collector(loaded, store, collector, mapping, cancelled=threading.Event())
+    (observed,) = report.observed
+    assert (observed.controls, observed.gaps, len(observed.items)) == (("ctrl_a",), 1, 1)
+    assert observed.told[0].message == "the workspace has no control ctrl_x"
+    collector = _collector("locks", controls=["ctrl_x"])
+    report = run_collector(loaded, store, collector, mapping, cancelled=threading.Event())
+    assert [(observed.state, observed.gaps) for observed in report.observed] == [("unmapped", 1)]
+
+
+def test_a_snapshot_that_fits_nowhere(store):
+    """A snapshot whose account fits into no payload is a gap that names the limit; other types go on."""
+    long = "x" * 19_000
+    report, bodies = _run(store, "locks", "hinges", buildings=[long, "south"], limit=20_000)
+    assert Counter(observed.state for observed in report.observed) == {"unkept": 2, "queued": 2}
+    assert len(bodies) == 2
+    unkept = next(observed for observed in report.observed if observed.state == "unkept")
+    assert (unkept.gaps, unkept.items) == (1, ())
+    assert "delivery.max_payload_bytes" in unkept.told[0].message
+
+
+# ── What need not be seen again ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_revision_that_was_taken(store, closed):
+    """A place whose revision was queued before is not read again; a new revision supersedes the old snapshot."""
+    first, _ = _run(store, revision="r1")
+    again, bodies = _run(store, revision="r1")
+    assert ([observed.state for observed in again.observed], bodies) == (["unchanged"], [])
+    _, (body,) = _run(store, revision="r2")
+    assert body["payload"]["collection"]["supersedes"] == first.observed[0].snapshot_id
+    assert closed == ["north"] * 3
+
+
+def test_a_revision_with_a_gap_is_read_again(store):
+    """A place that was read with a gap is read again at each run until it was read whole."""
+    for _ in range(2):
+        report, _ = _run(store, revision="r1", trouble={"locks": "midway"})
+        assert [observed.state for observed in report.observed] == ["queued"]
+    report, _ = _run(store, revision="r1")
+    assert [observed.state for observed in report.observed] == ["queued"]
+    report, _ = _run(store, revision="r1")
+    assert [observed.state for observed in report.observed] == ["unchanged"]
+
+
+def _period(payload):
+    period = payload["collection"]["period"]
+    return datetime.fromisoformat(period["since"]), datetime.fromisoformat(period["until"])
+
+
+def test_a_population_in_time(store):
+    """The first run looks back over the window, the next from where the last whole one ended, to the millisecond."""
+    since, until = _period(_payload(store, "visits"))
+    assert until - since == timedelta(days=7)
+    again, until_again = _period(_payload(store, "visits"))
+    assert again == until
+    incomplete, _ = _period(_payload(store, "visits", trouble={"visits": "denied"}))
+    assert incomplete == until_again
+    omitted, until_omitted = _period(_payload(store, "visits", trouble={"visits": "omitted"}))
+    assert omitted == until_again
+    assert _period(_payload(store, "visits"))[0] == until_omitted
+
+
+def test_what_the_source_no_longer_keeps(store):
+    """Where the last run was longer ago than the source keeps, the part that is lost is a gap, told once."""
+    long_ago = datetime.now(UTC) - timedelta(days=90)
+    _run(store, "visits")
+    with store.transaction() as connection:
+        connection.execute("UPDATE checkpoint SET until = ?", (stamp(long_ago),))
+    payload = _payload(store, "visits")
+    since, until = _period(payload)
+    assert until - since == timedelta(days=30)
+    assert [gap["kind"] for gap in payload["gaps"]] == ["omitted"]
+    assert f"from {long_ago:%Y-%m-%d %H:%M}" in payload["gaps"][0]["message"]
+    assert _payload(store, "visits")["gaps"] == []
+
+
+def test_a_clock_set_back(store):
+    """Where the last run ended in the future, the next one reads nothing before now, and goes on from there."""
+    _run(store, "visits")
+    with store.transaction() as connection:
+        connection.execute("UPDATE checkpoint SET until = ?", (stamp(datetime.now(UTC) + timedelta(days=1)),))
+    since, until = _period(_payload(store, "visits"))
+    assert since == until
+
+
+# ── The run ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_is_written_down(store):
+    """A run has its beginning, its end, its counts, its outcome, and the first gap in words."""
+    _run(store, "locks", "hinges", trouble={"locks": "one denied"})
+    run = Runs(store).latest("acme")
+    assert (run.outcome, run.snapshots, run.records, run.gaps, run.items) == ("incomplete", 2, 4, 1, 2)
+    assert run.message == "door/2: a guard stands there"
+    assert run.started_at <= run.finished_at <= time.time()
+    _run(store)
+    assert Runs(store).latest("acme").outcome == "complete"
+    assert Runs(store).prune(before=time.time() + 1) == 2
+
+
+class Watching:
+    def __init__(self, cancelled):
+        self.cancelled = cancelled
+        self.told = []
+
+    def started(self, evidence_type, target):
+        self.told.append(("started", evidence_type, target))
+
+    def advanced(self, evidence_type, target, observations):
+        self.told.append(("advanced", evidence_type, observations))
+        if evidence_type == "acme_door_waits" and observations >= 3:
+            self.cancelled.set()
+
+    def waiting(self, reason, seconds):
+        pass
+
+    def finished(self, observed):
+        self.told.append(("finished", observed.evidence_type, observed.records))
+
+
+def test_a_run_is_watched(store):
+    """Whoever watches sees each observation begin, advance and end."""
+    watching = Watching(threading.Event())
+    _run(store, progress=watching)
+    kind = "acme_door_locks"
+    advances = [("advanced", kind, number) for number in (1, 2, 3)]
+    assert watching.told == [("started", kind, "north"), *advances, ("finished", kind, 3)]
+
+
+def test_a_run_that_is_cancelled(store, closed):
+    """A run that is told to stop keeps nothing that it was reading, has no end, and closes what it opened."""
+    cancelled = threading.Event()
+    names = [f"b{number}" for number in range(40)]
+    with pytest.raises(Cancelled):
+        _run(
+            store, "waits", "locks", buildings=names, trouble={"waits": "yes"}, cancelled=cancelled,
+            progress=Watching(cancelled),
+        )  # fmt: skip
+    assert not [item for item in Outbox(store).items() if item.evidence_type == "acme_door_waits"]
+    run = Runs(store).latest("acme")
+    assert (run.finished_at, run.outcome) == (None, None)
+    assert Runs(store).latest("acme", finished=True) is None
+    assert Counter(closed).most_common(1)[0][1] == 1
+    assert len(closed) < 40
+
+
+def test_a_run_that_is_cancelled_before_it_begins(store, closed):
+    """A run that is told to stop at once reads nothing."""
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(Cancelled):
+        _run(store, cancelled=cancelled)
+    assert list(Outbox(store).items()) == []
+
+
+def test_an_outbox_that_takes_nothing(store, closed):
+    """Where the outbox cannot keep a snapshot, the run fails, without an end, and closes what it opened."""
+    with store.transaction() as connection:
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON item BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    with pytest.raises(Exception, match="disk is full"):
+        _run(store, "locks", "hinges", buildings=[f"b{number}" for number in range(40)])
+    assert Runs(store).latest("acme").finished_at is None
+    assert Counter(closed).most_common(1)[0][1] == 1
+    assert list(store.directory.glob("tmp*")) == []
+
+
+def test_two_runs_of_one_collector(store):
+    """While one process is at a collector nobody else is, and another collector is free."""
+    with lock(store.directory, "collector-acme"), pytest.raises(Locked, match="collector-acme is already at work"):
+        _run(store)
+    assert Runs(store).latest("acme") is None
+    with lock(store.directory, "collector-other"):
+        _run(store)
+
+
+def test_a_dry_run():
+    """A dry run writes each payload on a line, mapped or not, and keeps nothing."""
+    lines = []
+    printer = Printer(lines.append, shape="snapshot", limit=1_000_000)
+    collector = _collector("locks", "hinges")
+    nothing = ControlMap({}, None)
+    collection = Collection(collector, collector.types, nothing, printer, cancelled=threading.Event(), unmapped=True)
+    report = collection.run()
+    assert sorted(json.loads(line)["evidence_type"] for line in lines) == ["acme_door_hinges", "acme_door_locks"]
+    assert all(line.count(b"\n") == 1 for line in lines)
+    assert {observed.state for observed in report.observed} == {"printed"}
+    assert report.items == []
+    assert printer.checkpoint("acme_door_locks", "north") is None
+
+
+def test_a_checkpoint_is_of_its_place(store):
+    """What was read at one place says nothing of another, nor of another collector."""
+    _run(store, revision="r1", buildings=["north"])
+    checkpoint = Outbox(store).checkpoint("acme", "acme_door_locks", "north")
+    assert isinstance(checkpoint, Checkpoint)
+    assert checkpoint.revision == "r1"
+    report, _ = _run(store, revision="r1", buildings=["south"])
+    assert [observed.state for observed in report.observed] == ["queued"]

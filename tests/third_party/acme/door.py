@@ -1,0 +1,81 @@
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+from pydantic import Field
+
+from acme.targets import Building
+from collectors.contract import Gap, Period, Record, evidence
+from collectors.errors import AccessDenied, NotEnabled, NotFound, Omitted
+
+
+class Lock(Record):
+    number: int = Field(description="The door's number.")
+
+
+class Visit(Record):
+    since: str = Field(description="The start of the period that was read.")
+
+
+@evidence("acme:ListLocks")
+def locks(building: Building) -> Iterator[Lock | Gap]:
+    """The locks of a building's doors."""
+    doors = building.reads.read("acme:ListDoors", {}, lambda: [1, 2, 3], permission="acme:ListLocks")
+    match building.trouble.get("locks"):
+        case "denied":
+            raise AccessDenied("no", operation="acme:ListLocks", permission="acme:ListLocks")
+        case "one denied":
+            yield from building.each(doors, _guarded, resource=lambda door: f"door/{door}")
+            return
+        case "off":
+            raise NotEnabled("there are no locks", operation="acme:ListLocks")
+    for door in doors:
+        if door == 3:
+            _meet(building.trouble.get("locks"))
+        yield Lock(number=door)
+
+
+def _guarded(door: int) -> Lock:
+    if door == 2:
+        raise AccessDenied("a guard stands there", operation="acme:GetLock", permission="acme:GetLock")
+    if door == 3:
+        raise NotFound("walled up", operation="acme:GetLock")
+    return Lock(number=door)
+
+
+def _meet(trouble: str | None) -> None:
+    match trouble:
+        case "midway":
+            raise AccessDenied("the third door is shut", operation="acme:GetLock", permission="acme:GetLock")
+        case "broken":
+            raise ZeroDivisionError("hunter2")
+        case "invalid":
+            Lock.model_validate({"number": "hunter2"})
+
+
+@evidence("acme:ListDoors")
+def hinges(building: Building) -> Iterator[Lock]:
+    """The hinges of a building's doors."""
+    for door in building.reads.read("acme:ListDoors", {}, lambda: [1, 2, 3], permission="acme:ListDoors"):
+        yield Lock(number=door)
+
+
+@evidence("acme:ListVisits", window=timedelta(days=7), retention=timedelta(days=30))
+def visits(building: Building, period: Period) -> Iterator[Visit | Gap]:
+    """Who came through the doors."""
+    yield Visit(since=period.since.isoformat())
+    match building.trouble.get("visits"):
+        case "denied":
+            raise AccessDenied("no", operation="acme:ListVisits", permission="acme:ListVisits")
+        case "omitted":
+            yield Omitted("a visitor who asked for it").gap("visitor/7")
+
+
+@evidence("acme:Wait")
+def waits(building: Building) -> Iterator[Lock]:
+    """Records for ever, until somebody wants to stop."""
+    number = 0
+    while building.trouble.get("waits"):
+        yield Lock(number=number)
+        number += 1
+        time.sleep(0.01)
