@@ -229,8 +229,9 @@ class Deliverer:
     def _set_hold(self, answer: Answer) -> None:
         self._probe_at = time.monotonic() + self._probe_gap
         self._probe_gap = min(self._probe_gap * 2, _LONGEST_PROBE)
-        if self._hold is None:
-            self._hold = Hold(answer.status, answer.reason, time.time())
+        before = self._hold
+        if before is None or before.status != answer.status:  # a new token may be refused for another reason
+            self._hold = Hold(answer.status, answer.reason, before.since if before else time.time())
             self._outbox.set_hold(answer.status, answer.reason, now=self._hold.since)
             log.error("outbox.held", status=answer.status, reason=answer.reason, request_id=answer.request_id)
 

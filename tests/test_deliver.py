@@ -388,6 +388,20 @@ def test_a_token_without_the_scope(store, sandbox, tmp_path):
     assert delivery.states == {"pending": 1}
 
 
+def test_a_hold_says_why_it_holds_now(sandbox, delivery):
+    """A wrong token that is replaced by one that may only read: the hold names the scope, and still counts from before."""
+    delivery.put(made(1))
+    delivery.token_file.write_text("wrong")
+    assert delivery.drain() == "held"
+    first = delivery.outbox.hold()
+    delivery.token_file.write_text(sandbox.read)
+    assert delivery.drain() == "held"
+    then = delivery.outbox.hold()
+    assert (first.status, then.status) == (401, 403)
+    assert "scope write" in then.reason
+    assert then.since == first.since
+
+
 def test_no_token_at_all(sandbox, delivery):
     """A token file that is gone holds the outbox and names the file."""
     delivery.token_file.unlink()
