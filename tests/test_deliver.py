@@ -389,7 +389,7 @@ def test_a_token_without_the_scope(store, sandbox, tmp_path):
 
 
 def test_a_hold_says_why_it_holds_now(sandbox, delivery):
-    """A wrong token that is replaced by one that may only read: the hold names the scope, and still counts from before."""
+    """A wrong token replaced by one that may only read: the hold names the scope, and counts from before."""
     delivery.put(made(1))
     delivery.token_file.write_text("wrong")
     assert delivery.drain() == "held"
