@@ -104,6 +104,10 @@ def _try_to_write(client: Client) -> None:
 def _mapping(loaded: Loaded, controls: ControlMap) -> Iterator[Finding]:
     wanted = {kind.id for collector in loaded.enabled for kind in collector.types if not _speaks_for_itself(kind)}
     unmapped = sorted(type_id for type_id in wanted if not controls.controls_for(type_id))
+    if unmapped and loaded.config.controls.discover and controls.discovery is None:
+        message = f"which controls want {len(unmapped)} evidence types is not known: the API was never read"
+        yield Finding("note", "mapping", message, "Mend what keeps the API from answering, or use [controls.map].")
+        return
     for type_id in unmapped:
         remedy = f'Add {type_id} = ["<control id>"] to [controls.map], or leave it out of the collector\'s types.'
         yield Finding("note", "mapping", f"{type_id} is for no control, and is not collected", remedy)

@@ -36,7 +36,7 @@ def configure(level: Level = "info", format: Format | None = None, *, stream: Te
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, scrub, render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, scrub, _lead, render],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
@@ -55,6 +55,12 @@ def scrub(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutabl
     for name, value in event.items():
         event[name] = REDACTED if value and names_secret(name) else redact(_plain(value))[0]
     return event
+
+
+def _lead(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """When, how grave and what: where people look first."""
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 def _plain(value: Any) -> Any:

@@ -189,6 +189,14 @@ def test_evidence_types_without_a_control_are_noted(agent):
     assert one(found, "collector okta")["message"] == "1 of 1 places can be seen in full"
 
 
+def test_a_mapping_that_was_never_read_is_told_once(agent):
+    """Where the API was never reached nobody knows what is wanted: one finding says so, not one for each type."""
+    with Okta(users=3) as org:
+        okta(agent, org)
+    mapping = one(findings(agent, "note", CHEQUR_AGENT__CHEQUR__BASE_URL=NOWHERE), "mapping")
+    assert mapping["message"] == "which controls want 3 evidence types is not known: the API was never read"
+
+
 def test_grants_that_are_missing_are_bad(agent):
     """A source that denies a read is told by evidence type, with the grant that would mend it."""
     with Okta(users=3) as org:

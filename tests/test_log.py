@@ -144,3 +144,10 @@ def test_json_where_nobody_looks(written):
     stream = written(None)
     LOG.info("a.done")
     assert json.loads(stream.getvalue())["event"] == "a.done"
+
+
+def test_a_line_of_json_begins_with_when_how_grave_and_what(written):
+    """What people look for stands first, whatever else an event tells."""
+    stream = written("json")
+    structlog.get_logger().info("outbox.held", status=401, reason="refused")
+    assert list(json.loads(stream.getvalue())) == ["timestamp", "level", "event", "status", "reason"]
