@@ -17,8 +17,8 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Item:
-    """One owed or refused item, without its body. Instants are seconds since the epoch."""
+class Piece:
+    """What is known of a piece of evidence from the time that it is queued. `size` and `digest` are its body's."""
 
     id: int
     key: str
@@ -32,9 +32,15 @@ class Item:
     records: int
     gaps: int
     collected_at: str
-    queued_at: float
     size: int
     digest: str
+
+
+@dataclass(frozen=True)
+class Item(Piece):
+    """One owed or refused item, without its body."""
+
+    queued_at: float
     state: State
     due: float
     attempts: int
@@ -54,23 +60,9 @@ class Claimed:
 
 
 @dataclass(frozen=True)
-class Accepted:
+class Accepted(Piece):
     """One entry of the ledger: what was sent, and the API's receipt."""
 
-    id: int
-    key: str
-    collector: str
-    evidence_type: str
-    source: str
-    control_id: str
-    snapshot_id: str
-    part: int
-    parts: int
-    records: int
-    gaps: int
-    collected_at: str
-    size: int
-    digest: str
     evidence_id: str
     created_at: str | None
     accepted_at: float

@@ -140,10 +140,13 @@ def test_a_state_directory_that_cannot_be_used(tmp_path, spoil):
 
 def test_a_lock_is_for_one(tmp_path):
     """A lock that is taken names its holder, and is free again once that one ends."""
-    with lock(tmp_path, "deliver"):
-        with lock(tmp_path, "collector-aws"), pytest.raises(Locked, match=f"deliver .* process {os.getpid()}"):
-            lock(tmp_path, "deliver").__enter__()
-        assert True
+    with (
+        lock(tmp_path, "deliver"),
+        lock(tmp_path, "collector-aws"),
+        pytest.raises(Locked, match=f"deliver .* process {os.getpid()}"),
+        lock(tmp_path, "deliver"),
+    ):
+        pytest.fail("the lock was taken twice")
     with lock(tmp_path, "deliver"):
         pass
 
