@@ -10,7 +10,7 @@ import pytest
 from agent.exit import Exit
 from agent.sandbox.options import Options
 from agent.sandbox.server import running
-from tests.command import exactly_once, make_agent
+from tests.command import eventually, exactly_once, make_agent
 
 KILLS = 6
 FILES = 120
@@ -42,6 +42,16 @@ def kill(agent, *arguments, between):
     return at_work
 
 
+def kill_sending(agent, sandbox):
+    """Starts a delivery, and kills it soon after its first request came in."""
+    before = sandbox.struck.total()
+    with agent.started("deliver") as process:
+        eventually(lambda: sandbox.struck.total() > before, "a request")
+        time.sleep(random.uniform(0, 0.3))
+        process.popen.kill()
+        process.ended()
+
+
 def each_file_once(sandbox):
     """That each part of each file was taken once, and all of them."""
     parts = Counter()
@@ -68,9 +78,9 @@ def test_a_collection_that_is_killed_at_any_instant_is_taken_once(agent, sandbox
 def test_a_delivery_that_is_killed_at_any_instant_is_taken_once(agent, sandbox):
     """kill -9 while requests are under way, some of them without an answer: each item is at the API once."""
     assert agent.run("collect", "--no-deliver").code == Exit.WELL
-    sandbox.faults = ["slow:250ms@/v1/evidence", "drop-after:0.2@/v1/evidence", "500-after:0.1@/v1/evidence"]
-    killed = sum(kill(agent, "deliver", between=(0.4, 0.9)) for _ in range(KILLS))
-    assert killed >= KILLS - 1
+    for _ in range(KILLS):
+        sandbox.faults = ["slow:300ms@/v1/evidence", "drop-after:x3@/v1/evidence", "500-after:x3@/v1/evidence"]
+        kill_sending(agent, sandbox)
     assert {"slow", "drop-after", "500-after"} <= set(sandbox.struck)
     sandbox.faults = []
     assert agent.run("deliver").code == Exit.WELL
