@@ -47,7 +47,7 @@ def kill_sending(agent, sandbox):
     before = sandbox.struck.total()
     with agent.started("deliver") as process:
         eventually(lambda: sandbox.struck.total() > before, "a request")
-        time.sleep(random.uniform(0, 0.3))
+        time.sleep(random.uniform(0, 0.5))
         process.popen.kill()
         process.ended()
 
@@ -78,8 +78,8 @@ def test_a_collection_that_is_killed_at_any_instant_is_taken_once(agent, sandbox
 def test_a_delivery_that_is_killed_at_any_instant_is_taken_once(agent, sandbox):
     """kill -9 while requests are under way, some of them without an answer: each item is at the API once."""
     assert agent.run("collect", "--no-deliver").code == Exit.WELL
+    sandbox.faults = ["slow:200ms@/v1/evidence", "drop-after:x3@/v1/evidence", "500-after:x3@/v1/evidence"]
     for _ in range(KILLS):
-        sandbox.faults = ["slow:300ms@/v1/evidence", "drop-after:x3@/v1/evidence", "500-after:x3@/v1/evidence"]
         kill_sending(agent, sandbox)
     assert {"slow", "drop-after", "500-after"} <= set(sandbox.struck)
     sandbox.faults = []
