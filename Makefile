@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS := never
 RUN := $(UV) run --no-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs format clean
+.PHONY: help setup demo test check faults docs format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -28,6 +28,9 @@ check: setup  ## format, lint, types, layers, dependencies
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) deptry agent collectors
+
+faults: setup  ## break everything that delivery depends on, again and again (about half an hour; root for disks)
+	FAULTS=long $(RUN) pytest tests/faults --durations=10
 
 docs: setup  ## write the generated references anew
 	$(RUN) python -m agent.reference

@@ -1,20 +1,33 @@
 """Request bodies as they are stored: compressed, and known by their digest."""
 
+import hashlib
+import threading
+
 import zstandard
 
-from agent.canonical import digest
+LARGEST = 16_000_000  # bytes that an unpacked body may claim: damage may claim more than there is memory
+
+_own = threading.local()  # a compressor is dear to make, and for one thread at a time
 
 
 def pack(body: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=1).compress(body)
+    packer: zstandard.ZstdCompressor | None = getattr(_own, "packer", None)
+    if packer is None:
+        packer = _own.packer = zstandard.ZstdCompressor(level=1, write_checksum=True)
+    return packer.compress(body)
 
 
-def unpack(content: bytes, *, size: int, expected: str) -> bytes | None:
-    """The body of `size` bytes with the `expected` digest; None where it is damaged."""
+def unpack(content: bytes, *, expected: bytes) -> bytes | None:
+    """The body with the `expected` SHA-256; None where it is damaged."""
+    body = unpacked(content)
+    return body if body is not None and hashlib.sha256(body).digest() == expected else None
+
+
+def unpacked(content: bytes) -> bytes | None:
+    """The body, as far as its checksum tells; None where it is damaged."""
     try:
-        if zstandard.frame_content_size(content) != size:  # a damaged frame may claim more than there is memory
+        if not 0 <= zstandard.frame_content_size(content) <= LARGEST:
             return None
-        body = zstandard.ZstdDecompressor().decompress(content)
+        return zstandard.ZstdDecompressor().decompress(content)
     except zstandard.ZstdError:
         return None
-    return body if digest(body) == expected else None

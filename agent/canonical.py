@@ -12,12 +12,25 @@ import rfc8785
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNUSUAL_NUMBER = re.compile(r"[:,\[]-?(?:[0-9]+[.eE]|[0-9]{16}|N|I)")  # or what looks like one in a text
 _EXACT_INTEGER = 2**53 - 1
 
 
 def canonical(value: Any) -> bytes:
     """The RFC 8785 bytes of a value that `carriable` has passed."""
     return rfc8785.dumps(value)
+
+
+def plain(value: Any) -> str | None:
+    """The same as text for an object or a list, where nothing is to be mended and `json` writes it as RFC 8785 does.
+
+    None where that is not certain: not all ASCII, with fractions or with great numbers. It takes a tenth of the time.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    except TypeError:
+        return None
+    return None if not text.isascii() or _UNUSUAL_NUMBER.search(text) else text
 
 
 def widest(value: Any, content: bytes | None = None) -> int:

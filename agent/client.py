@@ -12,24 +12,25 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import httpx
-
 from agent import endpoints
+from agent.connections import Connections
 from agent.endpoints import BASE_URL, Operation
 from agent.errors import ApiError, NoAnswer, UnreadableAnswer
-from agent.exchange import TIMEOUT, Exchange, Observe, connect, reaching, read_answer
+from agent.event_loop import EventLoop
+from agent.exchange import Exchange, Observe, reaching, read_answer
 from agent.models import AuditLogEntry, Control, ControlSummary, Page, Receipt, Webhook
 from agent.pacing import backoff
 from agent.token import Token
 
 T = TypeVar("T")
 
+TIMEOUT = 60.0  # seconds that one request may take in all
 PATIENCE = 60.0  # seconds that `Client` waits at most between two tries
 
 _WORTH_TRYING_AGAIN = frozenset({429, 500, 502, 503, 504})
@@ -39,8 +40,9 @@ class Client:
     """The API for a caller that waits. Close it, or use it in a `with` statement.
 
     What got no answer, a 429 or a 5xx is tried `attempts` times in all, with the same Idempotency-Key, waiting with
-    full jitter and as long as the API asks. `timeout` is in seconds of silence. Every method raises ChequrError;
-    the constructor raises ValueError where `base_url`, `ca_file` or the proxy of the environment cannot be used.
+    full jitter and as long as the API asks. `timeout` is how many seconds one try may take in all. Every method
+    raises ChequrError; the constructor raises ValueError where `base_url`, `ca_file` or the proxy of the environment
+    cannot be used. Threads may share it; `observe` is called in one of its own.
     """
 
     def __init__(
@@ -53,8 +55,8 @@ class Client:
         attempts: int = 4,
         observe: Observe | None = None,
     ) -> None:
-        self._exchange = Exchange(base_url, token, observe)
-        self._http = connect(httpx.Client, base_url, ca_file, timeout)
+        self._client = AsyncClient(token, base_url=base_url, ca_file=ca_file, timeout=timeout, observe=observe)
+        self._loop = EventLoop()
         self._attempts = attempts
 
     def submit_evidence(
@@ -101,19 +103,13 @@ class Client:
         attempt = 1
         while True:
             try:
-                return self._send(operation)
+                return self._loop.wait_for(self._client.perform(operation))
             except (NoAnswer, ApiError) as error:
                 wait = _wait(error, attempt)
                 if wait is None or attempt >= self._attempts:
                     raise
             time.sleep(wait)
             attempt += 1
-
-    def _send(self, operation: Operation[T]) -> T:
-        request = self._exchange.request(operation)
-        with reaching(operation, request):
-            response = self._http.send(request, auth=self._exchange)
-        return read_answer(operation, response)
 
     def _each(self, page_at: Callable[[str | None], Operation[Page[T]]]) -> Iterator[T]:
         cursor: str | None = None
@@ -131,8 +127,10 @@ class Client:
             seen.add(cursor)
 
     def close(self) -> None:
-        """Closes the connections."""
-        self._http.close()
+        """Closes the connections; once more does nothing."""
+        if self._loop.is_running:
+            self._loop.wait_for(self._client.aclose())
+            self._loop.close()
 
     def __enter__(self) -> Self:
         return self
@@ -157,8 +155,8 @@ class AsyncClient:
         observe: Observe | None = None,
     ) -> None:
         self._exchange = Exchange(base_url, token, observe)
-        self._http = connect(httpx.AsyncClient, base_url, ca_file, timeout)
-        self._whole = 4 * timeout  # an answer that drips is never silent, and must not hold its place for ever
+        self._connections = Connections(base_url, ca_file, timeout)
+        self._timeout = timeout
 
     async def submit(self, body: bytes, idempotency_key: str) -> Receipt:
         """Submits a piece of evidence whose bytes were fixed before."""
@@ -168,13 +166,20 @@ class AsyncClient:
         """Performs one operation."""
         request = self._exchange.request(operation)
         with reaching(operation, request):
-            async with asyncio.timeout(self._whole):
-                response = await self._http.send(request, auth=self._exchange)
+            response = await self._in_time(self._connections.send(self._exchange.flow(request)))
         return read_answer(operation, response)
+
+    async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
+        """Silence is httpx's to notice; an answer that drips is never silent."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await work
+        except TimeoutError as error:
+            raise TimeoutError(f"it took longer than {self._timeout:g} seconds in all") from error
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._http.aclose()
+        await self._connections.aclose()
 
     async def __aenter__(self) -> Self:
         return self

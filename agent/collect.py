@@ -4,10 +4,12 @@ Evidence types are observed in parallel, few at a time; records stream from the 
 gap of the snapshot that it happened in, and never ends the others.
 """
 
+import ctypes
 import threading
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,8 +30,10 @@ from collectors.errors import CollectionError, Gap, Invalid, Omitted
 
 log = structlog.get_logger()
 
-READERS = 16  # reads under way at once, for all of a run; more saturate one process without being faster
-_OBSERVERS = 4  # snapshots under way at once
+READERS = 32  # reads under way at once, for all of a run; more saturate one process without being faster
+_ARENAS = 2
+_M_ARENA_MAX = -8  # malloc.h
+_OBSERVERS = 16  # snapshots under way at once: most of them read a listing, and wait for it
 
 Job = Callable[[], Observed]
 
@@ -61,6 +65,7 @@ class Collection:
         self._progress = progress or Unwatched()
         self._unmapped = unmapped
         self._open: set[Target] = set()
+        self._turn = threading.Lock()
         self.report = Report(collector.name, datetime.now(UTC))
 
     def run(self) -> Report:
@@ -73,24 +78,44 @@ class Collection:
         return self.report
 
     def _run(self) -> None:
+        _share_memory()
         name = self._collector.name
         with ThreadPoolExecutor(READERS, f"{name}-read") as readers, ThreadPoolExecutor(_OBSERVERS, name) as observers:
-            run = Run(name, self.report.started, readers, READERS, self._cancelled, self._progress.waiting)
-            pending: deque[Future[Observed]] = deque()
+            run = Run(
+                name,
+                self.report.started,
+                readers,
+                READERS,
+                self._cancelled,
+                waiting=self._waiting,
+                remembered=_wanted_twice(self._types, registry.source(self._collector.source_name).entering),
+            )
+            pending: set[Future[Observed]] = set()
+            begun: list[Future[Observed]] = []
             try:
                 for job in self._jobs(run):
-                    pending.append(observers.submit(job))
+                    begun.append(observers.submit(job))
+                    pending.add(begun[-1])
                     if len(pending) >= 2 * _OBSERVERS:
-                        self._add(pending.popleft().result())
+                        pending = self._await_some(pending)
                 while pending:
-                    self._add(pending.popleft().result())
+                    pending = self._await_some(pending)
             finally:
                 for future in pending:
                     future.cancel()
+            self.report.observed.extend(future.result() for future in begun)
 
-    def _add(self, observed: Observed) -> None:
-        self.report.observed.append(observed)
-        self._progress.finished(observed)
+    def _await_some(self, pending: set[Future[Observed]]) -> set[Future[Observed]]:
+        """Waits for any: one that takes long keeps none from beginning."""
+        done, rest = wait(pending, return_when=FIRST_COMPLETED)
+        for future in done:
+            self._progress.finished(future.result())
+        return rest
+
+    def _waiting(self, reason: str, seconds: float) -> None:
+        with self._turn:
+            self.report.waits[reason] += 1
+        self._progress.waiting(reason, seconds)
 
     def _jobs(self, run: Run) -> Iterator[Job]:
         try:
@@ -150,7 +175,8 @@ class Collection:
             self._collector, kind, target, before=before, spool_dir=self._spool_dir, advanced=advanced
         ) as observation:
             snapshot = observation.snapshot
-            kept, unkept = self._keep(snapshot, target.id, controls, observation.checkpoint)
+            kept = self._keep(snapshot, target.id, controls, observation.checkpoint)
+            unkept = (kept.gap,) if kept.gap else ()
             return Observed(
                 kind.id,
                 target.id,
@@ -165,13 +191,11 @@ class Collection:
                 failed=observation.failed,
             )
 
-    def _keep(
-        self, snapshot: Snapshot, target: str, controls: Sequence[str], checkpoint: Checkpoint | None
-    ) -> tuple[Kept, tuple[Gap, ...]]:
+    def _keep(self, snapshot: Snapshot, target: str, controls: Sequence[str], checkpoint: Checkpoint | None) -> Kept:
         try:
-            return self._keeper.keep(snapshot, target, controls, checkpoint), ()
+            return self._keeper.keep(snapshot, target, controls, checkpoint)
         except PayloadLimitTooSmall as error:
-            return Kept("unkept", 0), (Omitted(str(error)).gap(target),)
+            return Kept("unkept", 0, gap=Omitted(str(error)).gap(target))
 
     def _controls_of(
         self, kind: EvidenceType[Any], target: Target | Unreachable
@@ -197,6 +221,20 @@ class _Left:
         with self._turn:
             self._observations -= 1
             return self._observations == 0
+
+
+def _share_memory() -> None:
+    """Has glibc serve all threads from two arenas: with several for the readers, each keeps what it once needed."""
+    with suppress(OSError, AttributeError):  # another libc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def _wanted_twice(types: Sequence[EvidenceType[Any]], entering: Sequence[str]) -> frozenset[str]:
+    """The permissions that more than one reader asks with."""
+    wanted = Counter(entering)
+    for kind in types:
+        wanted.update(set(kind.permissions))
+    return frozenset(permission for permission, readers in wanted.items() if readers > 1)
 
 
 def _runs_at(kind: EvidenceType[Any], target: Target | Unreachable) -> bool:

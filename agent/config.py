@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from agent.canonical import canonical, digest
 from agent.endpoints import check_base_url
 from agent.evidence import PayloadShape
+from agent.room import Room
 from agent.schedule import check_timezone
 from collectors.contract import EvidenceType, Settings
 
@@ -98,7 +99,15 @@ class Chequr(Table):
 class Delivery(Table):
     """How evidence is sent."""
 
-    concurrency: int = Field(default=8, ge=1, le=64, description="Requests under way at once.")
+    concurrency: int = Field(
+        default=32,
+        ge=1,
+        le=64,
+        description="Requests under way at once: enough for the API's 100 a second where each takes a third of one.",
+    )
+    share_rate: bool = Field(
+        default=True, description="Agents of this host that use the same token share what they learn of its limit."
+    )
     payload_shape: PayloadShape = Field(
         default="snapshot", description='"snapshot": all records of a place in one payload; "record": one payload each.'
     )
@@ -108,9 +117,32 @@ class Delivery(Table):
         le=1_000_000,
         description="The largest request body. The API takes 1 MB; less where something between you and it takes less.",
     )
+    keys_remembered: Annotated[Duration, AfterValidator(_positive)] = Field(
+        default=timedelta(hours=20),
+        description="How long the API knows an Idempotency-Key again. What was sent earlier is looked up first.",
+    )
     receipts_keep_days: int = Field(
         default=400, ge=1, description="How long receipts are kept: longer than an audit period."
     )
+
+
+class Capacity(Table):
+    """How much of the disk the outbox may take. What is owed is never dropped to make room."""
+
+    max_bytes: int = Field(
+        default=1 << 30,
+        ge=1_000_000,
+        description="The most that it holds; a collection that finds it full says so, and leaves a gap.",
+    )
+    min_free_bytes: int = Field(
+        default=256_000_000,
+        ge=0,
+        description="What stays free for others on its disk, or a twentieth of the disk where that is less.",
+    )
+
+    @property
+    def room(self) -> Room:
+        return Room(self.max_bytes, self.min_free_bytes)
 
 
 class Controls(Table):
@@ -169,6 +201,7 @@ class Config(BaseSettings):
 
     state_dir: Path = Field(default=Path("/var/lib/chequr-agent"), description="The outbox and all that must survive.")
     chequr: Chequr = Field(default_factory=Chequr)
+    outbox: Capacity = Field(default_factory=Capacity)
     delivery: Delivery = Field(default_factory=Delivery)
     controls: Controls = Field(default_factory=Controls)
     log: Log = Field(default_factory=Log)

@@ -10,11 +10,12 @@ from agent.config import ConfigurationInvalid, Loaded
 from agent.controls import ControlMap, Discovery
 from agent.deliver import Deliverer, pacing_observer
 from agent.errors import ChequrError
+from agent.host_pace import HostPace
 from agent.items import Item, Settlement
-from agent.ledger import Ledger
 from agent.outbox import Outbox
 from agent.pacing import Pace
 from agent.store import Store
+from agent.submit import Limits
 from agent.token import Token
 
 log = structlog.get_logger()
@@ -45,7 +46,7 @@ def deliverer(
 ) -> tuple[Deliverer, AsyncClient]:
     """A deliverer, and the client that it uses, which the caller closes. Raises as `client` does."""
     chequr = loaded.config.chequr
-    pace = Pace(cap=chequr.rate)
+    pace = _pace(loaded, key)
     with _usable():
         sender = AsyncClient(
             key,
@@ -54,9 +55,17 @@ def deliverer(
             timeout=chequr.timeout.total_seconds(),
             observe=pacing_observer(pace),
         )
-    concurrency = loaded.config.delivery.concurrency
-    made = Deliverer(Outbox(store), Ledger(store), sender, pace, concurrency=concurrency, observe=observe)
-    return made, sender
+    delivery = loaded.config.delivery
+    limits = Limits(keys_remembered=delivery.keys_remembered.total_seconds())
+    outbox, most = Outbox(store), delivery.concurrency
+    return Deliverer(outbox, sender, key, pace, concurrency=most, limits=limits, observe=observe), sender
+
+
+def _pace(loaded: Loaded, key: Token) -> Pace:
+    chequr = loaded.config.chequr
+    if loaded.config.delivery.share_rate:
+        return HostPace(chequr.base_url, lambda: key.fingerprint, cap=chequr.rate)
+    return Pace(cap=chequr.rate)
 
 
 @contextmanager

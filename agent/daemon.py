@@ -26,7 +26,7 @@ from agent.load import load
 from agent.lock import Locked, lock
 from agent.run import run_collector
 from agent.runs import Runs
-from agent.store import Store
+from agent.store import DiskFull, StateBroken, StateUnusable, Store
 from agent.trigger import WallClock
 from collectors.contract import Cancelled, EvidenceType
 
@@ -49,11 +49,13 @@ class Daemon:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._collections: dict[str, asyncio.Task[None]] = {}
         self._deliverer: Deliverer | None = None
+        self._broken: StateBroken | None = None
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises Locked where another agent delivers from this state directory.
 
-        Also raises what delivering itself raises: an agent that cannot deliver does not look as if it did.
+        Also raises what delivering itself raises: an agent that cannot deliver does not look as if it did. That is
+        StateBroken where the disk failed.
         """
         with lock(self._store.directory, "deliver"):
             loop = asyncio.get_running_loop()
@@ -77,12 +79,19 @@ class Daemon:
         if self._deliverer:
             self._deliverer.stop()
 
+    def _break(self, error: StateBroken) -> None:
+        """Ends: what the disk has of the state only the next start can find out."""
+        self._broken = error
+        self.stop()
+
     async def _end(self, delivering: asyncio.Task[None]) -> None:
         self._cancelled.set()
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
         await asyncio.gather(delivering, *self._collections.values(), return_exceptions=True)
         log.info("agent.stopped")
+        if self._broken:
+            raise self._broken
         delivering.result()
 
     def reload(self) -> None:
@@ -145,6 +154,10 @@ class Daemon:
             log.warning("collector.busy", collector=collector.name, reason=str(error))
         except Cancelled:
             log.info("collector.cancelled", collector=collector.name, remedy="it is made up at the next start")
+        except DiskFull as error:
+            self._start_later(collector.name, str(error))
+        except StateBroken as error:
+            self._break(error)
         except Exception:  # around this job: one broken collector must not end the agent
             log.exception("collector.failed", collector=collector.name)
 
@@ -170,6 +183,10 @@ class Daemon:
             async with client:
                 try:
                     await self._deliverer.run()
+                except StateBroken:
+                    raise
+                except StateUnusable as error:
+                    log.error("deliverer.failed", again_in=_AGAIN, reason=str(error), remedy=error.remedy)
                 except Exception:  # around this job: what is owed stays owed
                     log.exception("deliverer.failed", again_in=_AGAIN)
             if not self._stopping.is_set():
@@ -200,5 +217,5 @@ def run(loaded: Loaded) -> None:
     async def main(store: Store) -> None:
         await Daemon(loaded, store).run()
 
-    with Store(loaded.config.state_dir) as store:
+    with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
         asyncio.run(main(store))

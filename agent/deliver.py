@@ -5,38 +5,39 @@ One deliverer per state directory: whoever runs one holds the lock `deliver`.
 """
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
 
-from agent import endpoints
 from agent.client import AsyncClient
-from agent.errors import ChequrError
-from agent.items import Accept, Answer, Claimed, Defer, Hold, Item, Reject, Release, Settlement
-from agent.ledger import Ledger
-from agent.models import EvidenceItem, Receipt
+from agent.errors import TokenUnusable
+from agent.gate import Gate
+from agent.items import Accept, Claimed, Item, Release, Settlement
 from agent.outbox import Outbox
-from agent.pacing import Pace, backoff
+from agent.pacing import Pace
 from agent.settle import Settling, tell
-from agent.verdict import CONFLICT, answer_of, judge
+from agent.submit import Limits, Submission
+from agent.token import Token
 
 log = structlog.get_logger()
 
 Outcome = Literal["delivered", "unfinished", "held"]
 
-_SHORTEST_PROBE, _LONGEST_PROBE = 5.0, 300.0  # seconds between attempts while the API refuses the token
+_EARLY = 0.03  # seconds that a request may go before its place: to wake for each alone costs more than to send it
 _IDLE = 0.2  # seconds between looks into an outbox that other processes may have put into
-_SURE = 5  # tries after which a request that is said to be still in progress is looked up
+_TIDY = 2.0  # seconds without anything to do after which the state directory is looked after
+_LOOK = 5.0  # seconds between looks at the token
 _SHORTEST_PATIENCE = 1.0  # seconds that a first try has, however little patience there is
+_VACUUMS = 50  # of what a delivery by hand gives back at its end
 
 
 class Deliverer:
-    """Delivers one outbox over one client.
+    """Delivers one outbox over one client, which uses `token`.
 
     `observe` is told of each settled item; `concurrency` bounds the requests under way at once.
     """
@@ -44,37 +45,42 @@ class Deliverer:
     def __init__(
         self,
         outbox: Outbox,
-        ledger: Ledger,
         client: AsyncClient,
+        token: Token,
         pace: Pace,
         *,
         concurrency: int,
+        limits: Limits | None = None,
         observe: Callable[[Item, Settlement], None] = lambda _item, _settlement: None,
     ) -> None:
         self._outbox = outbox
-        self._ledger = ledger
-        self._client = client
+        self._token = token
         self._pace = pace
         self._concurrency = concurrency
         self._observe = observe
+        self._gate = Gate(outbox, pace)
+        self._submission = Submission(outbox, client, self._gate, self._turn, limits or Limits())
+        self._settling = Settling(outbox)
         self._in_hand: deque[Claimed] = deque()  # claimed, and waiting for their place
         self._place: float | None = None  # the instant reserved for the next of them
         self._under_way: set[asyncio.Task[None]] = set()
-        self._settling = Settling(outbox)
-        self._hold: Hold | None = None
-        self._probe_at = 0.0
-        self._probe_gap = _SHORTEST_PROBE
-        self._accepted_at = 0.0
-        self._stopping = asyncio.Event()
+        self._fingerprint: str | None = None
+        self._look_at = 0.0
+        self._busy_at = self._progress_at = time.monotonic()
+        self._is_tidy = False
+        self._stopping, self._woken = asyncio.Event(), asyncio.Event()
+        self._wakes = True  # whether the end of a request is waited for
         self._failure: BaseException | None = None
 
     def stop(self) -> None:
         """Sends nothing more; what is under way gets its answer."""
         self._stopping.set()
+        self._settling.hurry()
+        self._woken.set()
 
     def probe(self) -> None:
         """Tries a held outbox at once, as after a token was renewed."""
-        self._probe_at = 0.0
+        self._gate.probe_now()
 
     async def run(self) -> None:
         """Delivers until `stop`."""
@@ -82,15 +88,18 @@ class Deliverer:
 
     async def drain(self, *, patience: float) -> Outcome:
         """Delivers until nothing is owed, the token is refused, or nothing was accepted for `patience` seconds."""
-        self._accepted_at = time.monotonic()
         await self._deliver(patience=max(patience, _SHORTEST_PATIENCE))
-        if not self._outbox.owed():
-            return "delivered"
-        return "held" if self._hold else "unfinished"
+        if await asyncio.to_thread(self._outbox.next_due) is not None:
+            return "held" if self._gate.hold else "unfinished"
+        for _ in range(_VACUUMS):
+            if not await asyncio.to_thread(self._outbox.tidy):
+                break
+        return "delivered"
 
     async def _deliver(self, *, patience: float | None) -> None:
         await asyncio.to_thread(self._outbox.reclaim)
-        self._hold = self._outbox.hold()
+        self._gate.take_up()
+        self._busy_at = self._progress_at = time.monotonic()
         async with self._settling:
             try:
                 await self._dispatch(patience)
@@ -103,49 +112,72 @@ class Deliverer:
 
     async def _dispatch(self, patience: float | None) -> None:
         while not self._stopping.is_set() and not self._failure:
+            await self._look_at_token()
             await self._claim()
             wait = self._send_next()
             if patience is not None and await self._is_drained(patience):
                 return
+            await self._look_after()
             await self._pause(wait)
 
     async def _is_drained(self, patience: float) -> bool:
-        refused = self._hold is not None and self._probe_at > 0
-        if refused or time.monotonic() - self._accepted_at > patience:
+        if self._gate.is_refused or time.monotonic() - self._progress_at > patience:
             return True
-        idle = not self._under_way and not self._in_hand
-        return idle and await asyncio.to_thread(self._outbox.next_due) is None
+        return not self._is_busy() and await asyncio.to_thread(self._outbox.next_due) is None
+
+    async def _look_at_token(self) -> None:
+        """Takes up a token that was put in the place of the one before."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK
+        await asyncio.to_thread(self._token.look)
+        before, self._fingerprint = self._fingerprint, _fingerprint(self._token)
+        if self._fingerprint is None or self._fingerprint == before:
+            return
+        await asyncio.to_thread(self._outbox.see_token, self._fingerprint, now=time.time())
+        if before is not None:
+            log.info("token.renewed", fingerprint=self._fingerprint, before=before)
+            self._gate.probe_now()
+
+    # ── what is sent next ──
 
     async def _claim(self) -> None:
-        """Takes some items in hand; while the API refuses the token, one now and then."""
-        wanted = self._concurrency
-        if self._hold:
-            probing = not self._under_way and time.monotonic() >= self._probe_at
-            wanted = 1 if probing else 0
-            if not probing:
-                await self._put_back()
-        if wanted and not self._in_hand:
-            self._in_hand.extend(await asyncio.to_thread(self._outbox.claim, wanted, now=time.time()))
+        """Takes some items in hand; while the gate is shut, one now and then."""
+        wanted = self._gate.allowed(self._concurrency)
+        if len(self._in_hand) > wanted:
+            await self._put_back()
+        if self._in_hand or len(self._under_way) >= wanted:
+            return
+        now, token = time.time(), self._fingerprint
+        self._in_hand.extend(await asyncio.to_thread(self._outbox.claim, wanted, now=now, token=token))
 
     async def _put_back(self) -> None:
         """What is in hand was not sent: it is pending as before."""
-        releases = [Release(claimed.item.id) for claimed in self._in_hand]
+        releases = [Release(claimed.item.id, None, claimed.item.unsure_since) for claimed in self._in_hand]
         self._in_hand.clear()
         if releases:
             await asyncio.to_thread(self._outbox.settle, releases, now=time.time())
 
     def _send_next(self) -> float:
         """Starts what has its place and a slot; how many seconds until there may be more."""
-        while self._in_hand and len(self._under_way) < self._concurrency:
+        while self._in_hand and len(self._under_way) < self._gate.allowed(self._concurrency):
             now = time.monotonic()
             if self._place is None:
                 self._place = now + self._pace.reserve(now)
             wait = max(self._place, self._pace.pause_until) - now
-            if wait > 0:
+            if self._pace.pause_until > now or wait > _EARLY:
                 return min(wait, _IDLE)
             self._place = None
             self._start(self._in_hand.popleft())
         return _IDLE
+
+    async def _turn(self) -> bool:
+        """Waits for a place beside those of the items in hand; False where nothing more is sent meanwhile."""
+        place = time.monotonic() + self._pace.reserve(time.monotonic())
+        while (wait := max(place, self._pace.pause_until) - time.monotonic()) > 0 and not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
+        return not self._stopping.is_set() and self._gate.allowed(1) > 0
 
     def _start(self, claimed: Claimed) -> None:
         task = asyncio.create_task(self._send(claimed))
@@ -156,91 +188,38 @@ class Deliverer:
         self._under_way.discard(task)
         if not task.cancelled() and task.exception():
             self._failure = task.exception()
+        if self._failure or self._wakes:
+            self._woken.set()
 
     async def _pause(self, seconds: float) -> None:
         """Until a slot is free, the next place has come, the outbox may have something new, or the end is wanted."""
-        stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({stopping, *self._under_way}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        self._wakes = len(self._under_way) >= self._gate.allowed(self._concurrency) or not self._in_hand
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        self._woken.clear()
 
-    # ── one item ──
+    # ── one item, and none ──
 
     async def _send(self, claimed: Claimed) -> None:
         started = time.monotonic()
-        if claimed.body is None:
-            answer = Answer(None, "damaged", "its body no longer has the digest that it was queued with", None)
-            settlement: Settlement = Reject(claimed.item.id, answer)
-        else:
-            settlement = await self._submit(claimed.item, claimed.body)
-        await self._settling.commit(settlement)
+        settlement = await self._submission.submit(claimed, self._fingerprint)
+        await self._settling.commit(settlement, claimed.item.size)
+        if isinstance(settlement, Accept):
+            self._progress_at = time.monotonic()
         tell(claimed.item, settlement, time.monotonic() - started)
         self._observe(claimed.item, settlement)
 
-    async def _submit(self, item: Item, body: bytes) -> Settlement:
-        try:
-            receipt: Receipt = await self._client.submit(body, item.key)
-        except ChequrError as error:
-            return await self._refused(item, error)
-        self._lift_hold()
-        self._accepted_at = time.monotonic()
-        return Accept(item.id, receipt.id, receipt.created_at, receipt.request_id)
+    def _is_busy(self) -> bool:
+        return bool(self._under_way or self._in_hand)
 
-    async def _refused(self, item: Item, error: ChequrError) -> Settlement:
-        answer = answer_of(error)
-        verdict = judge(error)
-        if verdict == "hold":
-            self._set_hold(answer)
-            return Release(item.id, time.time())  # behind the others, should it be this item after all
-        if verdict != "defer":  # the API judged the item, so it took the token; no answer proves nothing
-            self._lift_hold()
-        if verdict == "reject":
-            return Reject(item.id, answer)
-        later = self._defer(item, answer, getattr(error, "retry_after", None))
-        if verdict == "look_up":
-            return await self._look_up(item, answer, absent=Reject(item.id, answer), unclear=later)
-        if answer.status == CONFLICT and item.attempts > _SURE:
-            return await self._look_up(item, answer, absent=later, unclear=later)
-        return later
-
-    def _defer(self, item: Item, answer: Answer, asked: float | None) -> Defer:
-        wait = max(backoff(item.attempts, chance=random.random()), asked or 0.0)  # noqa: S311 jitter is no secret
-        return Defer(item.id, answer, time.time() + wait)
-
-    async def _look_up(self, item: Item, answer: Answer, *, absent: Settlement, unclear: Settlement) -> Settlement:
-        """A 409 may mean that the item was taken before: the control's evidence says whether it was.
-
-        Parts of one snapshot look alike there. Those with a receipt are known; of the others there must be one for
-        each item that is still owed, or else it may be another part's.
-        """
-        try:
-            control = await self._client.perform(endpoints.retrieve_control(item.control_id))
-        except ChequrError:
-            return unclear
-        found = [seen for seen in control.evidence if _is_alike(seen, item) and not self._ledger.has(seen.id)]
-        if not found:
-            return absent
-        if len(found) < self._outbox.twins(item):
-            return unclear
-        self._accepted_at = time.monotonic()
-        return Accept(item.id, found[0].id, None, answer.request_id)
-
-    # ── holding ──
-
-    def _set_hold(self, answer: Answer) -> None:
-        self._probe_at = time.monotonic() + self._probe_gap
-        self._probe_gap = min(self._probe_gap * 2, _LONGEST_PROBE)
-        before = self._hold
-        if before is None or before.status != answer.status:  # a new token may be refused for another reason
-            self._hold = Hold(answer.status, answer.reason, before.since if before else time.time())
-            self._outbox.set_hold(answer.status, answer.reason, now=self._hold.since)
-            log.error("outbox.held", status=answer.status, reason=answer.reason, request_id=answer.request_id)
-
-    def _lift_hold(self) -> None:
-        if self._hold:
-            self._hold = None
-            self._probe_gap = _SHORTEST_PROBE
-            self._outbox.lift_hold()
-            log.info("outbox.released")
+    async def _look_after(self) -> None:
+        """Uses an idle moment: looks whether the outbox still knows of all that is in it, and gives back room."""
+        now = time.monotonic()
+        if self._is_busy():
+            self._busy_at, self._is_tidy = now, False
+        elif not self._is_tidy and now - self._busy_at > _TIDY:
+            self._is_tidy = not await asyncio.to_thread(self._outbox.tidy)
 
 
 def pacing_observer(pace: Pace) -> Callable[[int, Mapping[str, str]], None]:
@@ -248,5 +227,8 @@ def pacing_observer(pace: Pace) -> Callable[[int, Mapping[str, str]], None]:
     return lambda status, headers: pace.learn(status, headers, time.monotonic(), datetime.now(UTC))
 
 
-def _is_alike(seen: EvidenceItem, item: Item) -> bool:
-    return seen.source == item.source and seen.collected_at == datetime.fromisoformat(item.collected_at)
+def _fingerprint(token: Token) -> str | None:
+    try:
+        return token.fingerprint
+    except TokenUnusable:
+        return None

@@ -3,11 +3,15 @@
 import shutil
 import sqlite3
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -18,8 +22,9 @@ from agent.config import Collector, Loaded
 from agent.controls import ControlMap, Discovery
 from agent.endpoints import submit_evidence
 from agent.errors import BadRequest, ChequrError, Forbidden, TokenUnusable, Unauthorized, UnprocessableEntity
+from agent.outbox import Outbox
 from agent.store import StateUnusable, Store
-from agent.token import Token
+from agent.token import Token, is_due_for_rotation
 from collectors import registry
 from collectors.contract import EvidenceType, Period, Run, Target, Unreachable, explain
 from collectors.errors import CollectionError, Gap, Invalid
@@ -28,7 +33,9 @@ Level = Literal["good", "note", "bad"]
 
 _SCARCE = 500_000_000  # bytes of free space below which an outbox may not last through an outage
 _LISTED = "Take a control id from `chequr-agent controls list`."
-_TARGETS = 25  # targets of one collector that are looked at
+_TARGETS = 250  # places of one collector that are looked at
+_AT_ONCE = 8  # places
+_NAMED = 3  # evidence types that one cause is told of
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,11 @@ def examine(loaded: Loaded) -> Iterator[Finding]:
     yield Finding("good", "configuration", f"{loaded.path} is good")
     state = _state(loaded)
     yield state
-    workspace, findings = _api(loaded, connect.token(loaded), keep=state.level != "bad")
+    key = connect.token(loaded)
+    workspace, findings = _api(loaded, key, keep=state.level != "bad")
     yield from findings
+    if state.level != "bad":
+        yield from _age(loaded, key)
     controls = ControlMap(loaded.config.controls.map, workspace if loaded.config.controls.discover else None)
     if not loaded.enabled:
         yield Finding("note", "collectors", "none is enabled", "Add a [collectors.<name>] table.")
@@ -61,10 +71,14 @@ def examine(loaded: Loaded) -> Iterator[Finding]:
 def _state(loaded: Loaded) -> Finding:
     directory = loaded.config.state_dir
     try:
-        Store(directory).close()
+        with Store(directory, loaded.config.outbox.room) as store:
+            kind = store.shared_kind
         free = shutil.disk_usage(directory).free
     except (StateUnusable, OSError, sqlite3.Error) as error:
         return Finding("bad", "state", str(error), f"Let the agent's user write to {directory}, or set state_dir.")
+    if kind:
+        remedy = "It is used with care, and slower; better set state_dir to a disk of this machine."
+        return Finding("note", "state", f"{directory} is on a file system of the kind {kind}", remedy)
     if free < _SCARCE:
         return Finding("note", "state", f"{directory} has {free / 1e6:.0f} MB left", "Make room, or set state_dir.")
     return Finding("good", "state", f"{directory} is writable, {free / 1e9:.0f} GB free")
@@ -93,6 +107,16 @@ def _api(loaded: Loaded, key: Token, *, keep: bool) -> tuple[Discovery | None, l
     if not fresh.controls:
         told.append(Finding("note", "API", "the workspace has no control", "Add controls in Chequr."))
     return fresh, told
+
+
+def _age(loaded: Loaded, key: Token) -> Iterator[Finding]:
+    """Says when a token is to be rotated; one that cannot be read was told of before."""
+    with suppress(TokenUnusable), Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
+        seen = Outbox(store).token_seen(key.fingerprint)
+        if seen is not None and is_due_for_rotation(seen, now=time.time()):
+            day = datetime.fromtimestamp(seen, UTC)
+            remedy = "Rotate it in Chequr's settings, and put the new one in its place: a running agent takes it up."
+            yield Finding("note", "token", f"{key.fingerprint} has been in use since {day:%Y-%m-%d}", remedy)
 
 
 def _try_to_write(client: Client) -> None:
@@ -146,15 +170,16 @@ def _collector(collector: Collector, controls: ControlMap) -> Iterator[Finding]:
     """Enters each place, and takes each evidence type's first look at it; no more is read than that."""
     run = Run(collector.name, datetime.now(UTC), None, 1, threading.Event())
     subject = f"collector {collector.name}"
+    look = partial(_target, collector, controls)
     seen, whole = 0, 0
     try:
-        for target in registry.source(collector.source_name).connect(collector.settings, run):
-            if seen == _TARGETS:
-                yield Finding("note", subject, f"only the first {_TARGETS} places were looked at")
-                break
-            findings = list(_target(collector, target, controls))
-            seen, whole = seen + 1, whole + (not findings)
-            yield from findings
+        places = _unlike(registry.source(collector.source_name).connect(collector.settings, run))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for findings in pool.map(look, islice(places, _TARGETS)):
+                seen, whole = seen + 1, whole + (not findings)
+                yield from findings
+        if next(places, None):
+            yield Finding("note", subject, f"only the first {_TARGETS} places were looked at")
     except CollectionError as error:
         yield _unseen(subject, error.gap())
         return
@@ -164,19 +189,43 @@ def _collector(collector: Collector, controls: ControlMap) -> Iterator[Finding]:
         yield Finding("note", subject, "there is no place to look at", "Check what the collector's table names.")
 
 
-def _target(collector: Collector, target: Target | Unreachable, controls: ControlMap) -> Iterator[Finding]:
+def _unlike(places: Iterator[Target | Unreachable]) -> Iterator[Target | Unreachable]:
+    """One place of those that are seen with the same permissions, and one cause of those that cannot be entered."""
+    seen: set[str] = set()
+    for place in places:
+        name = place.id if isinstance(place, Unreachable) else place.alike or place.id
+        if name not in seen:
+            seen.add(name)
+            yield place
+        elif isinstance(place, Target):
+            place.close()
+
+
+def _target(collector: Collector, controls: ControlMap, target: Target | Unreachable) -> list[Finding]:
     """What is wrong with one place."""
     where = f"collector {collector.name}, {target.id}"
     if isinstance(target, Unreachable):
-        yield _unseen(where, target.cause.gap())
-        return
-    for control_id in target.controls or ():
-        if controls.known is not None and control_id not in controls.known:
-            yield Finding("bad", where, f"the workspace has no control {control_id}", _LISTED)
+        return [_unseen(where, target.cause.gap())]
+    findings = [
+        Finding("bad", where, f"the workspace has no control {control_id}", _LISTED)
+        for control_id in target.controls or ()
+        if controls.known is not None and control_id not in controls.known
+    ]
+    causes: dict[Gap, list[str]] = {}
     for kind in collector.types:
         if isinstance(target, kind.target) and (gap := _first_gap(kind, target)) is not None:
-            yield _unseen(f"{where}, {kind.id}", gap)
+            causes.setdefault(gap, []).append(kind.id)
     target.close()
+    return findings + [_lost(where, gap, kinds) for gap, kinds in causes.items()]
+
+
+def _lost(where: str, gap: Gap, kinds: Sequence[str]) -> Finding:
+    """What one cause keeps from being seen."""
+    if len(kinds) == 1:
+        return _unseen(f"{where}, {kinds[0]}", gap)
+    finding = _unseen(where, gap)
+    rest = f" and {len(kinds) - _NAMED} more" if len(kinds) > _NAMED else ""
+    return replace(finding, message=f"{finding.message} (so there is no {', '.join(kinds[:_NAMED])}{rest})")
 
 
 def _first_gap(kind: EvidenceType[Any], target: Target) -> Gap | None:

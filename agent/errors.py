@@ -2,7 +2,7 @@
 
 ChequrError
 ├── TokenUnusable           no token where one was looked for, or one that no header can carry
-├── NoAnswer                refused, reset, timed out, TLS: nobody knows whether the request was taken
+├── NoAnswer                refused, reset, timed out, TLS: once it was sent, nobody knows whether it was taken
 ├── UnreadableAnswer        a 2xx that is not what the API documents, or a redirect: not a success
 └── ApiError                the API said no: status, code, message, detail, request id
     ├── BadRequest          400
@@ -28,7 +28,14 @@ class TokenUnusable(ChequrError):
 
 
 class NoAnswer(ChequrError):
-    """No whole answer came: refused, reset, timed out, or no TLS. The request may have been taken all the same."""
+    """No whole answer came: refused, reset, timed out, or no TLS.
+
+    `sent` is whether the request may have been taken all the same; it is False only where no connection was made.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class UnreadableAnswer(ChequrError):

@@ -1,12 +1,10 @@
 """A request to the API and its answer: what both clients share, whoever does the waiting."""
 
-import ssl
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -19,20 +17,19 @@ from agent.models import Receipt, Refusal
 from agent.pacing import retry_after
 from agent.token import Token
 
-C = TypeVar("C")
 T = TypeVar("T")
-
-TIMEOUT = 30.0  # seconds without a byte from the API
-CONNECT = 5.0  # seconds until a connection stands
 
 Observe = Callable[[int, Mapping[str, str]], None]
 """Is told the status and the headers of every answer, as it comes."""
+
+# What httpx raises before a request is on its way; all else may come after the API has taken it.
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
 _UNAUTHORIZED = 401
 _FIRST_REFUSAL = 400
 
 
-class Exchange(httpx.Auth):
+class Exchange:
     """A request as both clients make it: with the token, and once more if the API refuses it and there is a new one."""
 
     def __init__(self, base_url: str, token: Token, observe: Observe | None) -> None:
@@ -47,10 +44,11 @@ class Exchange(httpx.Auth):
             headers["Content-Type"] = "application/json"
         if operation.idempotency_key is not None:
             headers["Idempotency-Key"] = operation.idempotency_key
-        url = self._base_url + operation.path + query
+        url = _url(self._base_url + operation.path + query)
         return httpx.Request(operation.method, url, headers=headers, content=operation.body)
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """The request, once or twice, as its answers ask for it."""
         tried = self._token.value
         response = yield from self._send(request, tried)
         if response.status_code == _UNAUTHORIZED and (self._token.value != tried or self._token.renew()):
@@ -64,29 +62,6 @@ class Exchange(httpx.Auth):
         return response
 
 
-def connect(kind: Callable[..., C], base_url: str, ca_file: Path | None, timeout: float) -> C:
-    """A client of httpx. Plain http, which stays on this machine, is kept from proxies: they would see the token."""
-    trust = _trust(ca_file)
-    limits = httpx.Timeout(timeout, connect=min(CONNECT, timeout))
-    encrypted = base_url.strip().lower().startswith("https:")
-    try:
-        return kind(verify=trust, timeout=limits, trust_env=encrypted, follow_redirects=False)
-    except (ValueError, ImportError, httpx.InvalidURL) as error:
-        raise ValueError(f"the proxy that HTTPS_PROXY or ALL_PROXY names cannot be used: {error}") from error
-
-
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    """Trusts the public authorities, this machine's own, and those of `ca_file`."""
-    try:
-        context = httpx.create_ssl_context()
-        context.load_default_certs()
-        if ca_file is not None:
-            context.load_verify_locations(cafile=ca_file)
-    except OSError as error:
-        raise ValueError(f"certificates cannot be read from {ca_file or 'SSL_CERT_FILE'}: {error}") from error
-    return context
-
-
 @contextmanager
 def reaching(operation: Operation[Any], request: httpx.Request) -> Iterator[None]:
     """Turns every way of getting no answer into NoAnswer."""
@@ -96,7 +71,8 @@ def reaching(operation: Operation[Any], request: httpx.Request) -> Iterator[None
         reason = f"{type(error).__name__} {error}".strip()
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             reason += "; if its certificate comes from a private authority, name that one's file in ca_file"
-        raise NoAnswer(f"no answer from {request.url.host} to {operation}: {reason}") from error
+        sent = not isinstance(error, _NEVER_SENT)
+        raise NoAnswer(f"no answer from {request.url.host} to {operation}: {reason}", sent=sent) from error
 
 
 def read_answer(operation: Operation[T], response: httpx.Response) -> T:
@@ -142,6 +118,12 @@ def _refusal(operation: Operation[Any], response: httpx.Response) -> ApiError:
         request_id=headers.get("x-request-id"),
         retry_after=retry_after(headers, now=datetime.now(UTC), status=status),
     )
+
+
+@lru_cache(maxsize=64)
+def _url(text: str) -> httpx.URL:
+    """Evidence always goes to the same one, and reading it takes httpx as long as all else about a request."""
+    return httpx.URL(text)
 
 
 @cache

@@ -1,5 +1,6 @@
 """What the outbox and the ledger hold, in types. All REAL instants are seconds since the epoch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -18,13 +19,18 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Piece:
-    """What is known of a piece of evidence from the time that it is queued. `size` and `digest` are its body's."""
+    """What is known of a piece of evidence from the time that it is queued. `size` and `digest` are its body's.
+
+    `generation` counts the keys that its body had before this one.
+    """
 
     id: int
     key: str
+    generation: int
     collector: str
     evidence_type: str
     source: str
+    target: str
     control_id: str
     snapshot_id: str
     part: int
@@ -38,13 +44,24 @@ class Piece:
 
 @dataclass(frozen=True)
 class Item(Piece):
-    """One owed or refused item, without its body."""
+    """One owed or refused item, without its body.
 
+    `unsure_since` is when it was first sent without an answer that settles it; None where the API certainly has it not.
+    `sent_with` is the fingerprint of the token then; None where somebody gave it another key since. `failures` are
+    answers of 5xx in a row, from `failing_since`. `refused_as` is what it was refused as before it was retried. `since`
+    is how far its population was read before.
+    """
+
+    since: str | None
     queued_at: float
     state: State
     due: float
     attempts: int
-    first_sent_at: float | None
+    unsure_since: float | None
+    sent_with: str | None
+    failures: int
+    failing_since: float | None
+    refused_as: str | None
     status: int | None
     code: str | None
     reason: str | None
@@ -53,10 +70,22 @@ class Item(Piece):
 
 @dataclass(frozen=True)
 class Claimed:
-    """An item that is being sent. `body` is None where it no longer has the digest that it was put with."""
+    """An item that is being sent, `unsure_since` as it was before. `body` is None where it is not what was put."""
 
     item: Item
     body: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Kin:
+    """What the state directory knows of the evidence at an item's control.
+
+    `receipts` are when known evidence was accepted, by its id. `unsure` are the items that may have arrived and that a
+    control cannot tell apart, those of one source and instant, with `unsure_since`. All in seconds since the epoch.
+    """
+
+    receipts: Mapping[str, float]
+    unsure: Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -91,19 +120,22 @@ class Accept:
 
 @dataclass(frozen=True)
 class Defer:
-    """It is sent again at `due`, in seconds since the epoch."""
+    """It is sent again at `due`, in seconds since the epoch, with its key or, if `renewed`, with another one."""
 
     item_id: int
     answer: Answer
     due: float
+    unsure_since: float | None = None
+    renewed: bool = False
 
 
 @dataclass(frozen=True)
 class Reject:
-    """The API will not have it as it is."""
+    """The API will not have it as it is; or, if `unsure_since` says so, nobody can tell whether it has."""
 
     item_id: int
     answer: Answer
+    unsure_since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,9 +144,18 @@ class Release:
 
     item_id: int
     due: float | None = None
+    unsure_since: float | None = None
 
 
-Settlement = Accept | Defer | Reject | Release
+@dataclass(frozen=True)
+class Lose:
+    """Its body is no longer what was put: it is told as lost, and read anew at its source."""
+
+    item_id: int
+    reason: str
+
+
+Settlement = Accept | Defer | Reject | Release | Lose
 
 
 @dataclass(frozen=True)
@@ -133,3 +174,23 @@ class Count:
     items: int
     bytes: int
     oldest: float | None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What was queued and is gone: `items` of the numbers from `first_item` to `last_item`.
+
+    Where only the numbers are known all names are None; where all of a snapshot's controls are meant, `control_id` is.
+    """
+
+    id: int
+    found_at: float
+    reason: str
+    collector: str | None
+    evidence_type: str | None
+    target: str | None
+    control_id: str | None
+    snapshot_id: str | None
+    first_item: int
+    last_item: int
+    items: int

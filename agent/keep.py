@@ -2,14 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
-from agent.evidence import PayloadShape, Snapshot, evidence, payloads
+from agent.evidence import Evidence, PayloadShape, Snapshot, evidence, payloads
 from agent.items import Checkpoint
-from agent.outbox import Outbox
+from agent.outbox import Outbox, OutboxFull
 from agent.report import State
+from agent.spool import Spool
+from collectors.errors import Gap, Omitted
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Kept:
     state: State
     parts: int
     items: Sequence[int] = ()
+    gap: Gap | None = None
 
 
 class Keeper(Protocol):
@@ -44,9 +49,44 @@ class Queue:
     def keep(self, snapshot: Snapshot, target: str, controls: Sequence[str], checkpoint: Checkpoint | None) -> Kept:
         if not controls:
             return Kept("unmapped", 0)
-        pieces = evidence(snapshot, controls, shape=self._shape, limit=self._limit)
-        items = self._outbox.put(self._collector, target, pieces, checkpoint, now=time.time())
+        try:
+            items = self._put(snapshot, target, controls, checkpoint)
+        except OutboxFull as error:
+            return self._keep_account(snapshot, target, controls, error)
         return Kept("queued", len(items) // len(controls), items)
+
+    def _keep_account(self, snapshot: Snapshot, target: str, controls: Sequence[str], error: OutboxFull) -> Kept:
+        """Queues, in the stead of a snapshot that there is no room for, one that says so: a gap is evidence, too."""
+        gap = Omitted(str(error)).gap().model_copy(update={"remedy": error.remedy})
+        with closing(Spool()) as spool:
+            spool.append(gap)
+            items: Sequence[int] = ()
+            with suppress(OutboxFull):
+                items = self._put(replace(snapshot, observations=spool), target, controls, None, essential=True)
+        return Kept("unkept", 0, items, gap)
+
+    def _put(
+        self,
+        snapshot: Snapshot,
+        target: str,
+        controls: Sequence[str],
+        checkpoint: Checkpoint | None,
+        *,
+        essential: bool = False,
+    ) -> Sequence[int]:
+        pieces = _Repeatable(partial(evidence, snapshot, controls, shape=self._shape, limit=self._limit))
+        now = time.time()
+        return self._outbox.put(self._collector, target, pieces, checkpoint, now=now, essential=essential)
+
+
+class _Repeatable:
+    """Evidence that is cut anew each time it is gone through, and never in memory as a whole."""
+
+    def __init__(self, cut: Callable[[], Iterator[Evidence]]) -> None:
+        self._cut = cut
+
+    def __iter__(self) -> Iterator[Evidence]:
+        return self._cut()
 
 
 class Printer:

@@ -1,14 +1,22 @@
 """What the API accepted: one receipt an item, kept after the item's body is gone."""
 
+from sqlite3 import Connection
+
 from agent.items import Accepted
 from agent.store import Store
 
-RECEIPTS = """
-    SELECT * FROM ledger WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR snapshot_id = ?2) ORDER BY id DESC LIMIT ?3
-"""
-RECEIPT_OF = "SELECT 1 FROM ledger WHERE evidence_id = ?"
+RECEIPTS = "SELECT * FROM ledger ORDER BY id DESC LIMIT ?"
+RECEIPTS_OF_ITEM = "SELECT * FROM ledger WHERE id = ? LIMIT ?"
+RECEIPTS_OF_SNAPSHOT = "SELECT * FROM ledger WHERE snapshot_id = ? ORDER BY id DESC LIMIT ?"
 COUNT = "SELECT count(*) FROM ledger"
-PRUNE = "DELETE FROM ledger WHERE accepted_at < ?"
+# Only the oldest go, in the order of their numbers, and never the last: so a number that is missing is missed.
+FORGETTABLE = """
+    SELECT min(
+        coalesce((SELECT min(id) FROM item), 9e18), (SELECT max(id) FROM ledger),
+        coalesce((SELECT id FROM ledger WHERE accepted_at >= ? ORDER BY id LIMIT 1), 9e18)
+    )
+"""
+PRUNE = "DELETE FROM ledger WHERE id < ?"
 
 
 class Ledger:
@@ -21,21 +29,25 @@ class Ledger:
         self, item_id: int | None = None, *, snapshot_id: str | None = None, limit: int = 100
     ) -> list[Accepted]:
         """The latest receipts first: of one item, of one snapshot, or of all."""
-        with self._store.reading() as connection:
-            rows = connection.execute(RECEIPTS, (item_id, snapshot_id, limit)).fetchall()
-        return [Accepted(**row) for row in rows]
-
-    def has(self, evidence_id: str) -> bool:
-        """Whether some item's receipt is for this evidence."""
-        with self._store.reading() as connection:
-            return connection.execute(RECEIPT_OF, (evidence_id,)).fetchone() is not None
+        statement, wanted = RECEIPTS, list[object]([limit])
+        if item_id is not None:
+            statement, wanted = RECEIPTS_OF_ITEM, [item_id, limit]
+        elif snapshot_id is not None:
+            statement, wanted = RECEIPTS_OF_SNAPSHOT, [snapshot_id, limit]
+        rows = self._store.read(lambda connection: connection.execute(statement, wanted).fetchall())
+        return [Accepted(**{name: row[name] for name in row.keys() if name != "sha256"}) for row in rows]  # noqa: SIM118 a Row is no dict
 
     def count(self) -> int:
-        with self._store.reading() as connection:
-            number: int = connection.execute(COUNT).fetchone()[0]
+        number: int = self._store.read(lambda connection: connection.execute(COUNT).fetchone()[0])
         return number
 
     def prune(self, *, before: float) -> int:
         """Forgets receipts accepted before an instant, in seconds since the epoch; how many there were."""
-        with self._store.transaction() as connection:
-            return connection.execute(PRUNE, (before,)).rowcount
+        pruned, kept = self._store.write(lambda connection: _prune(connection, before))
+        self._store.forget(kept - 1)
+        return pruned
+
+
+def _prune(connection: Connection, before: float) -> tuple[int, int]:
+    kept = int(connection.execute(FORGETTABLE, (before,)).fetchone()[0] or 0)
+    return connection.execute(PRUNE, (kept,)).rowcount, kept

@@ -1,5 +1,6 @@
 """One evidence type at one target: records and gaps as they come, into a snapshot."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from pydantic import ValidationError
 from agent.config import Collector
 from agent.evidence import Snapshot
 from agent.items import Checkpoint
-from agent.spool import Spool
+from agent.spool import Spool, SpoolFull
 from collectors.contract import Cancelled, EvidenceType, Journal, Period, Target, Unreachable, explain, journaling
 from collectors.errors import CollectionError, Gap, Invalid, Omitted
 
 log = structlog.get_logger()
 
+_MAKE_ROOM = "Make room on the disk of state_dir; it is read again at the next run."
 _TOLD = 20  # gaps of one snapshot that people are shown; all of them are delivered
 
 
@@ -47,11 +49,11 @@ def observing(
     Whatever fails is a gap: of the whole where the evidence type raised it. Records that came before stay, and the
     snapshot says that it is incomplete. The snapshot's spool is closed with the context. Raises Cancelled.
     """
-    spool = Spool(spool_dir)
+    told = _Told(Spool(spool_dir), advanced)
     try:
-        yield _observe(collector, kind, target, before, _Told(spool, advanced))
+        yield _observe(collector, kind, target, before, told)
     finally:
-        spool.close()
+        told.spool.close()
 
 
 def _observe(
@@ -68,7 +70,7 @@ def _observe(
         told.add(lost)
     with journaling(journal):
         identity, failed = _read(kind, target, period, told)
-    finished = datetime.now(UTC)
+    finished = _instants.next()
     snapshot = Snapshot(
         collector=collector.name,
         evidence_type=kind.id,
@@ -87,6 +89,26 @@ def _observe(
     return Observation(snapshot, _checkpoint(snapshot, target, told), tuple(told.first), failed)
 
 
+class _Instants:
+    """Instants of milliseconds, of which no two are the same: a control tells snapshots apart by nothing else."""
+
+    def __init__(self) -> None:
+        self._last = datetime.min.replace(tzinfo=UTC)
+        self._turn = threading.Lock()
+
+    def next(self) -> datetime:
+        with self._turn:
+            now = datetime.now(UTC)
+            now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+            if timedelta(0) <= self._last - now < timedelta(seconds=1):  # more: the clock was set back
+                now = self._last + timedelta(milliseconds=1)
+            self._last = now
+            return now
+
+
+_instants = _Instants()
+
+
 class _Told:
     """Puts observations into the spool, counts them aloud, and keeps the first gaps for people."""
 
@@ -95,6 +117,13 @@ class _Told:
         self._advanced = advanced
         self.first: list[Gap] = []
         self.settled = True
+
+    def restart(self, gap: Gap) -> None:
+        """Tells nothing but that there was no room to tell it."""
+        self.spool.close()
+        self.spool = Spool()  # so little stays in memory
+        self.settled = False
+        self.add(gap)
 
     def add(self, observation: Any) -> None:
         self.spool.append(observation)
@@ -117,6 +146,9 @@ def _read(
         return _identity(target), False
     except Cancelled:
         raise
+    except SpoolFull as error:
+        told.restart(Omitted(str(error)).gap().model_copy(update={"remedy": _MAKE_ROOM}))
+        return None, False
     except Exception as error:  # around this job: a broken evidence type must not end the others
         log.exception("evidence_type.failed", evidence_type=kind.id, target=target.id)
         told.add(_failure(kind, error))

@@ -7,35 +7,24 @@ put ──► pending ──► in_flight ──► the ledger        accepted: 
            └──────────────────┘
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
-from itertools import chain, islice
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Any
 
-from agent import sql
-from agent.body import pack, unpack
-from agent.canonical import digest
+from agent import checkpoints, sql
+from agent.body import pack
+from agent.database import Damaged, highest
 from agent.evidence import Evidence, stamp
-from agent.items import (
-    Accept,
-    Answer,
-    Checkpoint,
-    Claimed,
-    Count,
-    Defer,
-    Hold,
-    Item,
-    Reject,
-    Release,
-    Settlement,
-    State,
-)
-from agent.store import Store
+from agent.items import Checkpoint, Claimed, Count, Hold, Item, Kin, Loss, Settlement, State
+from agent.lanes import body_of, claim, item_of
+from agent.mark import Put
+from agent.settlement import settle
+from agent.store import DiskFull, Store
 
-# No answer asks for a longer wait than this: what is due later was dated by a clock that has since been set back.
-_LONGEST_WAIT = 2 * 3600.0
 _AHEAD = 32  # bodies that are compressed before the lock is taken: all of them, for nearly every snapshot
 
 
@@ -53,101 +42,201 @@ class BeingSent(UnknownItem):
         LookupError.__init__(self, f"item {item_id} is being sent; try again once it has its answer")
 
 
+class OutboxFull(Exception):
+    """There is no room for more. Nothing that is owed is dropped to make some."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the outbox is full: {reason}")
+        self.remedy = "Let `chequr-agent deliver` empty it, make room on the disk, or raise outbox.max_bytes."
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What all items of one `put` have in common."""
+
+    collector: str
+    target: str
+    checkpoint: Checkpoint | None
+    now: float
+    is_essential: bool
+
+
 class Outbox:
     """The queue of one state directory. Any number of processes may put; one delivers."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._fitting = 0  # bytes that fit without another look
 
     # ── putting ──
 
     def put(
-        self, collector: str, target: str, evidence: Iterable[Evidence], checkpoint: Checkpoint | None, *, now: float
+        self,
+        collector: str,
+        target: str,
+        evidence: Iterable[Evidence],
+        checkpoint: Checkpoint | None,
+        *,
+        now: float,
+        essential: bool = False,
     ) -> list[int]:
-        """All parts of one snapshot and the collector's checkpoint in one transaction; the ids of the items."""
-        rows = (_row(collector, piece, now) for piece in evidence)
-        first = list(islice(rows, _AHEAD))
-        ids = []
-        with self._store.transaction() as connection:
-            for row, content in chain(first, rows):
-                ids.append(connection.execute(sql.PUT_ITEM, row).lastrowid or 0)
-                connection.execute(sql.PUT_BODY, (ids[-1], content))
-            if checkpoint and first:
-                until = stamp(checkpoint.until) if checkpoint.until else None
-                evidence_type = first[0][0][2]
-                told = (collector, evidence_type, target, until, checkpoint.revision, checkpoint.snapshot_id)
-                connection.execute(sql.PUT_CHECKPOINT, told)
-        return ids
+        """All parts of one snapshot and the collector's checkpoint in one transaction; the ids of the items.
+
+        What is `essential` may use what is kept back for it. Raises OutboxFull.
+        """
+        again = list(evidence) if iter(evidence) is evidence else evidence
+        pieces = [(piece, pack(piece.body)) for piece in islice(again, _AHEAD)]
+        snapshot = _Snapshot(collector, target, checkpoint, now, essential)
+
+        def all_pieces() -> Iterator[tuple[Evidence, bytes]]:
+            yield from pieces
+            if len(pieces) == _AHEAD:
+                yield from ((piece, pack(piece.body)) for piece in islice(again, _AHEAD, None))
+
+        try:
+            put = self._store.write(lambda connection: self._put(connection, snapshot, all_pieces()), lambda put: put)
+        except DiskFull as error:
+            raise OutboxFull(error.reason) from error
+        return list(range(put.first, put.last + 1)) if put else []
+
+    def _put(self, connection: Connection, snapshot: _Snapshot, pieces: Iterable[tuple[Evidence, bytes]]) -> Put | None:
+        first = last = highest(connection)
+        since: str | None = None
+        for piece, content in pieces:
+            if last == first:
+                since = self._advance(connection, snapshot, piece.evidence_type)
+            last += 1
+            self._make_sure(connection, len(content), essential=snapshot.is_essential)
+            connection.execute(sql.PUT_ITEM, (last, *_row(snapshot, piece, since)))
+            connection.execute(sql.PUT_BODY, (last, content))
+        if last == first:
+            return None
+        return Put(first + 1, last, snapshot.collector, piece.evidence_type, snapshot.target, piece.snapshot_id, since)
+
+    def _advance(self, connection: Connection, snapshot: _Snapshot, evidence_type: str) -> str | None:
+        """Puts the checkpoint, and returns how far the population had been read before."""
+        now = snapshot.checkpoint
+        if now is None:  # it is read again from where it began in any case
+            return None
+        place = (snapshot.collector, evidence_type, snapshot.target)
+        before, until = checkpoints.get(connection, place), stamp(now.until) if now.until else None
+        checkpoints.put(connection, place, until, now.revision, now.snapshot_id)
+        return stamp(before.until) if before and before.until else None
+
+    def _make_sure(self, connection: Connection, size: int, *, essential: bool) -> None:
+        self._fitting -= size
+        if self._fitting >= 0 and not essential:
+            return
+        used, unused = connection.execute(sql.USED).fetchone()
+        lack = self._store.room.lack(self._store.directory, used, unused, size, essential=essential)
+        if lack:
+            raise OutboxFull(lack)
+        self._fitting = self._store.room.certain(self._store.directory, used + size)
 
     def checkpoint(self, collector: str, evidence_type: str, target: str) -> Checkpoint | None:
-        with self._store.reading() as connection:
-            row = connection.execute(sql.CHECKPOINT, (collector, evidence_type, target)).fetchone()
-        if row is None:
-            return None
-        until = datetime.fromisoformat(row["until"]) if row["until"] else None
-        return Checkpoint(until, row["revision"], row["snapshot_id"])
+        return self._store.read(lambda connection: checkpoints.get(connection, (collector, evidence_type, target)))
 
     # ── delivering ──
 
     def reclaim(self) -> int:
         """Makes pending again what a deliverer that ended had in flight: nobody knows whether it arrived."""
-        with self._store.transaction() as connection:
-            return connection.execute(sql.RECLAIM).rowcount
+        return self._store.write(lambda connection: connection.execute(sql.RECLAIM).rowcount, delivers=True)
 
-    def claim(self, limit: int, *, now: float) -> list[Claimed]:
-        """Up to `limit` items that are due, oldest first, now in flight."""
+    def claim(self, limit: int, *, now: float, token: str | None = None) -> list[Claimed]:
+        """Up to `limit` items that are due, now in flight, with the `token` of this fingerprint.
+
+        Oldest first; but where what is due has waited for long, every other one is of the freshest.
+        """
         if self.next_due() is None:
             return []
-        with self._store.transaction() as connection:
-            ids = [row["id"] for row in connection.execute(sql.DUE, (now, now + _LONGEST_WAIT, limit))]
-            connection.executemany(sql.CLAIM, [(now, item_id) for item_id in ids])
-            rows = [connection.execute(sql.CLAIMED, (item_id,)).fetchone() for item_id in ids]
-        return [_claimed(row) for row in rows]
+        return self._store.write(lambda connection: claim(connection, limit, now=now, token=token), delivers=True)
 
     def settle(self, settlements: Iterable[Settlement], *, now: float) -> None:
-        """Writes down what became of items in flight, all in one transaction."""
-        with self._store.transaction() as connection:
-            for settlement in settlements:
-                _settle(connection, settlement, now)
+        """Writes down what became of items in flight: in one transaction, or one by one on a disk that is full."""
+        told = list(settlements)
+
+        def settle_each(connection: Connection) -> None:
+            for settlement in told:
+                settle(connection, settlement, now=now)
+
+        try:
+            self._store.write(settle_each, delivers=True)
+        except DiskFull:  # a receipt at a time, and each body that goes makes room for more
+            if len(told) == 1:
+                raise
+            for one in told:
+                self.settle([one], now=now)
+
+    def audit(self) -> None:
+        """Has the database mended where its indexes do not know of all items: what is not known is never sent."""
+        self._store.read(_audit)
+
+    def tidy(self) -> bool:
+        """Gives back room, and makes sure of what is owed; whether there is more to do. For idle moments."""
+        is_more = self._store.tidy()
+        if not is_more:
+            self.audit()
+        return is_more
 
     # ── holding ──
 
     def set_hold(self, status: int | None, reason: str, *, now: float) -> None:
-        with self._store.transaction() as connection:
-            connection.execute(sql.SET_HOLD, (status, reason, now))
+        self._store.write(lambda connection: connection.execute(sql.SET_HOLD, (status, reason, now)), delivers=True)
 
     def lift_hold(self) -> None:
-        with self._store.transaction() as connection:
-            connection.execute("DELETE FROM hold")
+        self._store.write(lambda connection: connection.execute("DELETE FROM hold"), delivers=True)
 
     def hold(self) -> Hold | None:
-        with self._store.reading() as connection:
-            row = connection.execute("SELECT status, reason, since FROM hold").fetchone()
+        row = self._row("SELECT status, reason, since FROM hold")
         return Hold(**row) if row else None
+
+    def see_token(self, fingerprint: str, *, now: float) -> float:
+        """When a token was first used here, which is now if it never was."""
+        known = self.token_seen(fingerprint)
+        if known is None:
+            self._store.write(lambda connection: connection.execute(sql.SEE_TOKEN, (fingerprint, now)), delivers=True)
+        return now if known is None else known
+
+    def token_seen(self, fingerprint: str) -> float | None:
+        """When a token was first used here, in seconds since the epoch; None where it never was."""
+        row = self._row(sql.TOKEN, fingerprint)
+        return row["first_seen"] if row else None
 
     # ── looking ──
 
     def next_due(self) -> float | None:
         """When the next item may be sent, in seconds since the epoch; None where nothing is owed."""
-        with self._store.reading() as connection:
-            due: float | None = connection.execute(sql.NEXT_DUE).fetchone()[0]
+        due: float | None = self._number(sql.NEXT_DUE)
         return due
 
     def counts(self) -> dict[State, Count]:
-        with self._store.reading() as connection:
-            rows = connection.execute(sql.COUNTS).fetchall()
+        """Of all states; this looks at every item."""
+        rows = self._store.read(lambda connection: connection.execute(sql.COUNTS).fetchall())
         return {row["state"]: Count(row["items"], row["bytes"], row["oldest"]) for row in rows}
 
-    def twins(self, item: Item) -> int:
-        """How many items are owed, this one among them, that their control could not tell from it."""
-        with self._store.reading() as connection:
-            number: int = connection.execute(sql.TWINS, (item.control_id, item.source, item.collected_at)).fetchone()[0]
-        return number
+    def kin(self, item: Item, evidence_ids: Iterable[str]) -> Kin:
+        """What is known of the evidence that the item's control shows, given by its ids."""
+        wanted = list(evidence_ids)
+        return self._store.read(lambda connection: _kin(connection, item, wanted))
 
     def owed(self) -> int:
         """How many items may still be accepted."""
-        counts = self.counts()
-        return sum(count.items for state, count in counts.items() if state in ("pending", "in_flight", "deferred"))
+        number: int = self._number(sql.COUNT_OWED) + self.count("in_flight")
+        return number
+
+    def count(self, state: State) -> int:
+        """How many items are in flight, rejected or discarded."""
+        number: int = self._number(sql.COUNT_IN, state)
+        return number
+
+    def is_lost(self, item_id: int) -> bool:
+        """Whether an item is among the losses."""
+        return bool(self._number(sql.IS_LOST, item_id))
+
+    def losses(self) -> list[Loss]:
+        """What was queued and is gone, as it was found out."""
+        rows = self._store.read(lambda connection: connection.execute(sql.LOSSES).fetchall())
+        return [Loss(**row) for row in rows]
 
     def items(self, states: Sequence[State] = (), *, limit: int | None = None) -> Iterator[Item]:
         """Items by id, without their bodies; page by page, so that memory stays flat."""
@@ -155,7 +244,7 @@ class Outbox:
         while left is None or left > 0:
             page = min(500, left) if left is not None else 500
             rows = self._page(states, last, page)
-            yield from (_item(row) for row in rows)
+            yield from (item_of(row) for row in rows)
             if len(rows) < page:
                 return
             last = rows[-1]["id"]
@@ -164,37 +253,47 @@ class Outbox:
     def _page(self, states: Sequence[State], after: int, size: int) -> list[Row]:
         among = f"AND state IN ({', '.join('?' * len(states))})" if states else ""
         statement = f"SELECT * FROM item WHERE id > ? {among} ORDER BY id LIMIT ?"  # noqa: S608 only question marks
-        with self._store.reading() as connection:
-            return connection.execute(statement, (after, *states, size)).fetchall()
+        return self._store.read(lambda connection: connection.execute(statement, (after, *states, size)).fetchall())
 
     def item(self, item_id: int) -> Item:
         """Raises UnknownItem."""
-        with self._store.reading() as connection:
-            row = connection.execute("SELECT * FROM item WHERE id = ?", (item_id,)).fetchone()
+        row = self._row(sql.ITEM, item_id)
         if row is None:
             raise UnknownItem(item_id)
-        return _item(row)
+        return item_of(row)
 
     def body(self, item_id: int) -> bytes | None:
         """The request body as it is sent; None once it is gone, or where it is damaged."""
-        with self._store.reading() as connection:
-            row = connection.execute(sql.CLAIMED, (item_id,)).fetchone()
-        return _claimed(row).body if row else None
+        row = self._row(sql.CLAIMED, item_id)
+        return body_of(row) if row else None
+
+    def _row(self, statement: str, *values: object) -> Row | None:
+        row: Row | None = self._store.read(lambda connection: connection.execute(statement, values).fetchone())
+        return row
+
+    def _number(self, statement: str, *values: object) -> Any:
+        return self._store.read(lambda connection: connection.execute(statement, values).fetchone()[0])
 
     # ── operating ──
 
-    def retry(self, item_ids: Iterable[int], *, now: float) -> int:
-        """Makes rejected and deferred items due now; how many there were."""
-        with self._store.transaction() as connection:
-            return connection.executemany(sql.RETRY, [(now, item_id) for item_id in item_ids]).rowcount
+    def retry(self, item_ids: Iterable[int], *, now: float, renewed: bool = False) -> int:
+        """Makes rejected and deferred items due now, with another key if `renewed`; how many there were.
+
+        One that may have arrived is looked up first, and sent under its new key unless it is there.
+        """
+        rows = [{"id": item_id, "now": now, "renewed": renewed} for item_id in item_ids]
+        return self._store.write(lambda connection: connection.executemany(sql.RETRY, rows).rowcount)
 
     def discard(self, item_id: int) -> None:
         """Gives an item up for good: its body goes, its row stays and says so. Raises UnknownItem and BeingSent."""
         item = self.item(item_id)
-        with self._store.transaction() as connection:
+
+        def discard(connection: Connection) -> None:
             if not connection.execute(sql.DISCARD, (item.id,)).rowcount:
                 raise BeingSent(item_id)
             connection.execute(sql.DELETE_BODY, (item_id,))
+
+        self._store.write(discard, delivers=True)
 
     def export(self, directory: Path) -> int:
         """Writes each body that is still here into a file of its own, for its owner only; how many there were."""
@@ -210,39 +309,25 @@ class Outbox:
         return written
 
 
-def _row(collector: str, piece: Evidence, now: float) -> tuple[tuple[Any, ...], bytes]:
-    """An item's columns, and its compressed body."""
-    snapshot = (piece.control_id, piece.snapshot_id, piece.part, piece.parts, piece.records, piece.gaps)
-    content = (stamp(piece.collected_at), len(piece.body), digest(piece.body))
-    row = (piece.key, collector, piece.evidence_type, piece.source, *snapshot, *content, now, now)
-    return row, pack(piece.body)
+def _row(snapshot: _Snapshot, piece: Evidence, since: str | None) -> tuple[Any, ...]:
+    """An item's columns behind its number."""
+    return (
+        hashlib.sha256(piece.body).digest(), snapshot.collector, piece.evidence_type, piece.source, snapshot.target,
+        piece.control_id, piece.snapshot_id, piece.part, piece.parts, piece.records, piece.gaps,
+        stamp(piece.collected_at), len(piece.body), since, snapshot.now, snapshot.now,
+    )  # fmt: skip
 
 
-def _settle(connection: Connection, settlement: Settlement, now: float) -> None:
-    match settlement:
-        case Accept(item_id, evidence_id, created_at, request_id):
-            created = stamp(created_at) if created_at else None
-            connection.execute(sql.PUT_RECEIPT, (evidence_id, created, now, request_id, item_id))
-            connection.execute(sql.DELETE_ITEM, (item_id,))
-        case Defer(item_id, answer, due):
-            _answered(connection, item_id, "deferred", due, answer)
-        case Reject(item_id, answer):
-            _answered(connection, item_id, "rejected", now, answer)
-        case Release(item_id, due):
-            connection.execute(sql.RELEASE, (due, item_id))
+def _kin(connection: Connection, item: Item, evidence_ids: Iterable[str]) -> Kin:
+    rows = ((each, connection.execute(sql.RECEIPT, (each,)).fetchone()) for each in evidence_ids)
+    receipts = {each: row["accepted_at"] for each, row in rows if row}
+    twins = connection.execute(sql.TWINS, vars(item)).fetchall()
+    return Kin(receipts, {twin["id"]: twin["unsure_since"] for twin in twins})
 
 
-def _answered(connection: Connection, item_id: int, state: State, due: float, answer: Answer) -> None:
-    row = (state, due, answer.status, answer.code, answer.reason, answer.request_id, item_id)
-    connection.execute(sql.ANSWERED, row)
-
-
-def _item(row: Row) -> Item:
-    columns: dict[str, Any] = {name: row[name] for name in row.keys() if name != "content"}  # noqa: SIM118 a Row is no dict
-    return Item(**columns)
-
-
-def _claimed(row: Row) -> Claimed:
-    item = _item(row)
-    content = row["content"]
-    return Claimed(item, None if content is None else unpack(content, size=item.size, expected=item.digest))
+def _audit(connection: Connection) -> None:
+    one, other, both = (
+        connection.execute(statement).fetchone()[0] for statement in (sql.COUNT_OWED, sql.COUNT_OTHER, sql.COUNT_ALL)
+    )
+    if one + other != both:
+        raise Damaged("its indexes do not know of all items")

@@ -7,6 +7,7 @@ Headers are looked up in lower case: httpx's own headers will do, and so will a 
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -67,21 +68,51 @@ def _date(text: str) -> datetime | None:
         return None
 
 
+class Places:
+    """Places in time, one after the other. What nobody took is saved up for a quarter of a second, and no longer."""
+
+    def __init__(self) -> None:
+        self.next = -math.inf
+
+    def take(self, now: float, rate: float, *, earliest: float = -math.inf) -> float:
+        """Takes the next free place, and returns the seconds until it; the one after it is 1/`rate` later."""
+        interval = 1 / rate
+        start = max(self.next, now - max(0.25 - interval, 0.0), earliest)
+        self.next = start + interval
+        return max(0.0, start - now)
+
+
+@dataclass
+class Learned:
+    """What is known of a key's limit, and how it is used: floats only. Moments are monotonic seconds."""
+
+    rate: float
+    limit: float = 0.0  # as the API names it; 0 until it does
+    window: float = 1.0  # the seconds that the limit is for
+    window_holds_until: float = -math.inf
+    left: float = 1.0  # Remaining as a share of the limit
+    learned_at: float = -math.inf
+    cut_at: float = -math.inf
+    pause_until: float = -math.inf
+    next_place: float = -math.inf
+
+
 class Pace:
     """A token bucket that learns its rate from the answers, so that agents sharing a key share its limit unknowingly.
 
     The server's bucket is the one thing that all agents on a key see, so what it has left steers them all:
 
-        plenty (Remaining ≥ Limit)   nobody is short: send at `rate`
-        less                         send at that share of `rate`, at least a fifth: many agents settle on equal shares
-        Remaining ≥ 50 % of Limit    `rate` grows fast
-        Remaining ≥ 25 %             `rate` grows slowly
-        Remaining < 25 %             `rate` shrinks, before anybody is refused
-        429                          `rate` is cut, at most once in half a second, and all wait as Retry-After says
+        nearly full (> 150 % of Limit)  send a tenth faster than `rate`: that makes up for a slow start
+        plenty (Remaining ≥ Limit)      nobody is short: send at `rate`
+        less                            send at that share of `rate`, at least a fifth: many settle on equal shares
+        Remaining ≥ 50 % of Limit       `rate` grows fast
+        Remaining ≥ 25 %                `rate` grows slowly
+        Remaining < 25 %                `rate` shrinks, before anybody is refused
+        429                             `rate` is cut, at most once in half a second, and all wait as Retry-After says
 
-    Adding a constant and taking away a share is what makes unequal rates converge. `rate` never exceeds Limit or
-    `cap`, so an agent alone on a key never empties the bucket. Our own bucket holds a quarter of a second only: the
-    server's burst is left to people and to other programs. All rates are requests a second.
+    Adding a constant and taking away a share is what makes unequal rates converge. `rate` never exceeds Limit, and
+    nothing exceeds `cap`, so an agent alone on a key leaves three quarters of the server's burst to people and to
+    other programs. All rates are requests a second.
     """
 
     START = 5.0  # until the first answer names the limit: half of what the smallest documented key may do
@@ -90,65 +121,92 @@ class Pace:
 
     def __init__(self, *, cap: float | None = None) -> None:
         self._cap = math.inf if cap is None else max(cap, self.FLOOR)
-        self._limit: float | None = None
-        self._window = 1.0
-        self._window_holds_until = -math.inf
-        self._left = 1.0
-        self._learned_at = -math.inf
-        self._cut_at = -math.inf
-        self._next = -math.inf
-        self.rate = min(self.START, self._cap)
-        self.pause_until = -math.inf
+        self.learned = Learned(min(self.START, self._cap))
+
+    @property
+    def rate(self) -> float:
+        return self.learned.rate
+
+    @property
+    def pause_until(self) -> float:
         """Monotonic seconds. Who wakes from a wait that `reserve` named and finds this ahead waits for it, too."""
+        return self.learned.pause_until
 
     @property
     def ceiling(self) -> float:
         """The most that the API's limit and our own cap allow, requests a second."""
-        limit = self.DOCUMENTED if self._limit is None else self._limit / self._window
+        limit = self.learned.limit / self.learned.window if self.learned.limit else self.DOCUMENTED
         return max(min(limit, self._cap), self.FLOOR)
 
     def reserve(self, now: float) -> float:
         """Takes the next free place, and returns the seconds to wait until it: the caller then sends."""
-        interval = 1 / max(self.rate * min(max(self._left, 0.2), 1.0), self.FLOOR)
-        start = max(self._next, now - max(0.25 - interval, 0.0), self.pause_until)
-        self._next = start + interval
-        return max(0.0, start - now)
+        places = Places()
+        places.next = self.learned.next_place
+        speed = min(max(self.rate * _share(self.learned.left), self.FLOOR), self._cap)
+        wait = places.take(now, speed, earliest=self.pause_until)
+        self.learned.next_place = places.next
+        return wait
 
     def learn(self, status: int, headers: Mapping[str, str], now: float, wall: datetime) -> None:
         """Takes in one answer, whatever its status."""
         self._measure(headers, now, wall)
         wait = retry_after(headers, now=wall, status=status)
         if wait is not None:
-            self.pause_until = max(self.pause_until, now + wait)
+            self.learned.pause_until = max(self.pause_until, now + wait)
         if status == TOO_MANY_REQUESTS:
             self._cut(now)
         else:
-            self._steer(min(now - self._learned_at, 1.0))
-        self._learned_at = now
+            self._steer(min(max(now - self.learned.learned_at, 0.0), 1.0))
+        self.learned.learned_at = max(now, self.learned.learned_at)
+
+    def start_slowly(self, now: float) -> None:
+        """Begins as with the first request, as after an outage: what is known of the limit stays."""
+        self._set_rate(min(self.rate, self.START, self.ceiling / 4))
+        self.learned.learned_at = now
 
     def _measure(self, headers: Mapping[str, str], now: float, wall: datetime) -> None:
+        known = self.learned
         limit, remaining = (_number(headers.get(f"x-ratelimit-{name}", "")) for name in ("limit", "remaining"))
         if limit is None or limit <= 0:
             return
-        known, self._limit = self._limit is not None, limit
+        is_first, known.limit = not known.limit, limit
         horizon = _window_ahead(headers, wall)
-        if horizon >= self._window or now >= self._window_holds_until:
-            self._window, self._window_holds_until = horizon, now + horizon
+        if horizon >= known.window or now >= known.window_holds_until:
+            known.window, known.window_holds_until = horizon, now + horizon
         if remaining is not None:
-            self._left = remaining / limit * (self._window / horizon)
-        self.rate = min(self.rate if known else max(self.rate, self.ceiling / 4), self.ceiling)
+            known.left = remaining / limit * (known.window / horizon)
+        if is_first:
+            self._start(now)
+        self._set_rate(self.rate)
+
+    def _start(self, now: float) -> None:
+        """With the first limit that is known, places that were given too far apart do not hold up those after them."""
+        before = self.rate
+        self._set_rate(max(before, self.ceiling / 4))
+        self.learned.next_place = min(
+            self.learned.next_place, now + (self.learned.next_place - now) * before / self.rate
+        )
 
     def _cut(self, now: float) -> None:
-        if now - self._cut_at >= 0.5:  # noqa: PLR2004 - answers already under way would tell the same again
-            self._cut_at = now
-            self.rate = max(self.rate * 0.7, self.FLOOR)
+        if now - self.learned.cut_at >= 0.5:  # noqa: PLR2004 - answers already under way would tell the same again
+            self.learned.cut_at = now
+            self._set_rate(self.rate * 0.7)
 
     def _steer(self, passed: float) -> None:
-        if self._left < 0.25:  # noqa: PLR2004 - the table above
-            self.rate = max(self.rate * (1 - 0.3 * passed), self.FLOOR)
+        left = self.learned.left
+        if left < 0.25:  # noqa: PLR2004 - the table above
+            self._set_rate(self.rate * (1 - 0.3 * passed))
         else:
-            growth = 0.5 if self._left >= 0.5 else 0.05  # noqa: PLR2004 - the table above
-            self.rate = min(self.rate + growth * self.ceiling * passed, self.ceiling)
+            growth = 0.5 if left >= 0.5 else 0.05  # noqa: PLR2004 - the table above
+            self._set_rate(self.rate + growth * self.ceiling * passed)
+
+    def _set_rate(self, rate: float) -> None:
+        self.learned.rate = max(min(rate, self.ceiling), self.FLOOR)
+
+
+def _share(left: float) -> float:
+    """How much of the rate is used, with so much left of the limit; the table above."""
+    return 1.1 if left > 1.5 else min(max(left, 0.2), 1.0)  # noqa: PLR2004 - the table above
 
 
 def _window_ahead(headers: Mapping[str, str], wall: datetime) -> float:

@@ -6,6 +6,7 @@ A field is judged by its name where its name says that it holds a secret, and ev
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from agent.canonical import distinct
@@ -66,6 +67,23 @@ _QUOTED = re.compile(
     f'": ?"(?:{"|".join(f"""(?<={name}":")|(?<={name}": ")""" for name in _NAMES)})[^"[][^"]*', re.IGNORECASE
 )
 
+# What a name that says that it holds a secret ends with, in JSON: as a field's own, or as the text of a label.
+_SECRET_NAMES_IN_JSON = tuple(
+    f'{word}"' for word in ("password", "passwords", "passwd", "passphrase", "pwd", "secret", "token", "key")
+)
+_QUOTED_IN_JSON = '\\":'  # JSON in a text
+_SPLIT_IN_JSON = "ecret"  # the one marker whose shape has quotes in it
+
+
+def is_clean(text: str) -> bool:
+    """Whether `redact` would leave a value as it is, by its JSON, ASCII and compact; False where that is uncertain."""
+    lowered = text.lower()
+    if any(name in lowered for name in _SECRET_NAMES_IN_JSON) or _QUOTED_IN_JSON in text or _SPLIT_IN_JSON in text:
+        return False
+    if "=" in text and _ASSIGNED.search(text):
+        return False
+    return not any(marker in text and shape.search(text) for marker, shape in _SECRET_SHAPES)
+
 
 def redact(value: Any) -> tuple[Any, int]:
     """`value` without the secrets in it, and how many there were."""
@@ -80,6 +98,7 @@ def redact(value: Any) -> tuple[Any, int]:
     return value, 0
 
 
+@lru_cache(maxsize=4096)
 def names_secret(name: str) -> bool:
     """Whether a field of this name holds a secret by its own account."""
     return _SECRET_NAME.search(_CAMEL.sub("_", name).lower()) is not None

@@ -1,5 +1,6 @@
 """What a run of a collector came to, and who watches it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,8 +16,8 @@ class Observed:
     """What became of one evidence type at one target.
 
     `gaps` counts all gaps, `told` are the first few of them. `items` are numbers in the outbox. Unmapped evidence has
-    no control to go to; unchanged evidence was delivered before; unkept evidence
-    fits into no payload. `failed` says that our own code broke.
+    no control to go to; unchanged evidence was delivered before; unkept evidence fits into no payload or no longer into
+    the outbox. `failed` says that our own code broke.
     """
 
     evidence_type: str
@@ -34,12 +35,16 @@ class Observed:
 
 @dataclass
 class Report:
-    """What one run came to. `unmapped` are evidence types without a control, which were not looked at."""
+    """What one run came to. `unmapped` are evidence types without a control, which were not looked at.
+
+    `waits` counts how often a source made the run wait, by reason.
+    """
 
     collector: str
     started: datetime
     observed: list[Observed] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
+    waits: Counter[str] = field(default_factory=Counter)
 
     @property
     def snapshots(self) -> int:

@@ -20,6 +20,8 @@ from collectors.contract import EvidenceType
 
 log = structlog.get_logger()
 
+WAITS_TOLD = 5  # reasons
+
 
 def run_collector(
     loaded: Loaded,
@@ -76,5 +78,6 @@ def _finish(runs: Runs, run_id: int, report: Report) -> None:
         records=report.records,
         gaps=report.gaps,
         items=len(report.items),
+        **({"waits": dict(report.waits.most_common(WAITS_TOLD))} if report.waits else {}),
         unmapped=report.unmapped,
     )

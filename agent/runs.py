@@ -40,8 +40,7 @@ class Runs:
         self._store = store
 
     def start(self, collector: str, *, now: float) -> int:
-        with self._store.transaction() as connection:
-            return connection.execute(START, (collector, now)).lastrowid or 0
+        return self._store.write(lambda connection: connection.execute(START, (collector, now)).lastrowid or 0)
 
     def finish(
         self,
@@ -55,15 +54,14 @@ class Runs:
         items: int,
         message: str | None,
     ) -> None:
-        with self._store.transaction() as connection:
-            connection.execute(FINISH, (now, outcome, snapshots, records, gaps, items, message, run_id))
+        row = (now, outcome, snapshots, records, gaps, items, message, run_id)
+        self._store.write(lambda connection: connection.execute(FINISH, row))
 
     def latest(self, collector: str, *, finished: bool = False) -> CollectorRun | None:
         """The last run that started, or the last that came to its end."""
-        with self._store.reading() as connection:
-            row = connection.execute(LATEST_FINISHED if finished else LATEST, (collector,)).fetchone()
+        statement = LATEST_FINISHED if finished else LATEST
+        row = self._store.read(lambda connection: connection.execute(statement, (collector,)).fetchone())
         return CollectorRun(**row) if row else None
 
     def prune(self, *, before: float) -> int:
-        with self._store.transaction() as connection:
-            return connection.execute(PRUNE, (before,)).rowcount
+        return self._store.write(lambda connection: connection.execute(PRUNE, (before,)).rowcount)

@@ -2,16 +2,20 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from types import TracebackType
 
 import structlog
 
-from agent.items import Accept, Defer, Item, Reject, Release, Settlement
+from agent.items import Accept, Defer, Item, Lose, Reject, Release, Settlement
 from agent.outbox import Outbox
 
 log = structlog.get_logger()
 
+_GATHERED = 0.1  # seconds that a commit waits for more: it costs as much for many as for one
+_ENOUGH = 8  # settlements that are not kept waiting
 _BATCH = 50  # settlements written in one transaction
+_BYTES = 8_000_000  # of bodies that one deletes: all of them are overwritten, and so go through the log
 
 
 class Settling:
@@ -19,7 +23,8 @@ class Settling:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._waiting: asyncio.Queue[tuple[Settlement, asyncio.Future[None]]] = asyncio.Queue()
+        self._gathers, self._enough = True, asyncio.Event()
+        self._waiting: asyncio.Queue[tuple[Settlement, int, asyncio.Future[None]]] = asyncio.Queue()
 
     async def __aenter__(self) -> None:
         self._work = asyncio.create_task(self._settle())
@@ -30,24 +35,39 @@ class Settling:
         self._work.cancel()
         await asyncio.gather(self._work, return_exceptions=True)
 
-    async def commit(self, settlement: Settlement) -> None:
-        """Returns once it is durable. Raises what kept it from being so."""
+    def hurry(self) -> None:
+        """Waits for no more: the end is wanted."""
+        self._gathers = False
+        self._enough.set()
+
+    async def commit(self, settlement: Settlement, size: int) -> None:
+        """Returns once it is durable. Raises what kept it from being so. `size` is the body's, in bytes."""
         committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._waiting.put((settlement, committed))
+        await self._waiting.put((settlement, size, committed))
+        if self._waiting.qsize() >= _ENOUGH:
+            self._enough.set()
         await committed
+
+    async def _gather(self) -> None:
+        if self._gathers and self._waiting.qsize() < _ENOUGH:
+            self._enough.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GATHERED):
+                    await self._enough.wait()
 
     async def _settle(self) -> None:
         while True:
             batch = [await self._waiting.get()]
-            while not self._waiting.empty() and len(batch) < _BATCH:
+            await self._gather()
+            while not self._waiting.empty() and len(batch) < _BATCH and sum(size for _, size, _ in batch) < _BYTES:
                 batch.append(self._waiting.get_nowait())
             try:
-                await asyncio.to_thread(self._outbox.settle, [one for one, _ in batch], now=time.time())
+                await asyncio.to_thread(self._outbox.settle, [one for one, _, _ in batch], now=time.time())
             except Exception as error:  # whoever waits for this commit gets to know
-                for _, committed in batch:
+                for _, _, committed in batch:
                     committed.set_exception(error)
             else:
-                for _, committed in batch:
+                for _, _, committed in batch:
                     committed.set_result(None)
 
 
@@ -72,3 +92,5 @@ def tell(item: Item, settlement: Settlement, seconds: float) -> None:
             log.error("evidence.rejected", **told, status=answer.status, code=answer.code, reason=answer.reason)
         case Release():
             log.debug("evidence.released", **told)
+        case Lose():  # told where it is taken out of the outbox
+            pass

@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.canonical import canonical, carriable, widest
-from agent.redaction import redact
+from agent.canonical import canonical, carriable, plain, widest
+from agent.redaction import is_clean, redact
 from collectors.contract import Gap, Record
 
 _IN_MEMORY = 1_000_000  # bytes before the lines move to disk
+
+
+class SpoolFull(Exception):
+    """There is no room for what is being observed."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,22 @@ class Spool:
         self.redactions = 0
 
     def append(self, observation: Record | Gap) -> None:
-        value, redactions = redact(carriable(observation.model_dump(mode="json")))
-        content = canonical(value)
-        self.redactions += redactions
+        """Raises SpoolFull, after which this spool is of no more use."""
+        value = observation.model_dump(mode="json")
+        text = plain(value)
+        if text is not None and is_clean(text):
+            content = text.encode()
+        else:
+            value, redactions = redact(carriable(value))
+            content = canonical(value)
+            self.redactions += redactions
         self._are_gaps.append(isinstance(observation, Gap))
         self._lengths.append(len(content))
         self._widths.append(widest(value, content))
-        self._file.write(content)
+        try:
+            self._file.write(content)
+        except OSError as error:
+            raise SpoolFull(f"what was observed does not fit on the disk: {error.strerror}") from error
         if isinstance(observation, Gap):
             self.gaps += 1
         else:

@@ -67,6 +67,8 @@ class Run:
     `pool` is None where reads must be sequential and lazy, as when access is only probed.
     `cancelled` is set when the agent wants to stop; long waits watch it.
     `waiting` is told when a source makes the run wait: the reason, and the seconds.
+    `remembered` are the permissions whose answers are worth keeping, since more than one reader asks with them; None
+    keeps all answers.
     """
 
     collector: str
@@ -75,6 +77,7 @@ class Run:
     workers: int
     cancelled: threading.Event
     waiting: Callable[[str, float], None] = lambda _reason, _seconds: None
+    remembered: frozenset[str] | None = None
 
 
 class Cancelled(Exception):
@@ -145,23 +148,43 @@ class Reads:
 
     Threads that ask for the same thing at the same time wait for the one call. A failure is remembered
     like an answer, so that a denied read is not tried again by each evidence type that wants it.
+
+    Where `remembered` names permissions, the answers to reads with other permissions are not kept: nobody else asks,
+    and a population that only passes through need not fit into memory.
     """
 
-    def __init__(self) -> None:
-        self._answers: dict[tuple[str, str], Future[Any]] = {}
+    def __init__(self, remembered: frozenset[str] | None = None) -> None:
+        self._answers: dict[tuple[str, str, str], Future[Any]] = {}
+        self._remembered = remembered
         self._lock = threading.Lock()
 
     def read(
-        self, operation: str, parameters: Mapping[str, object], call: Callable[[], T], *, permission: str | None = None
+        self,
+        operation: str,
+        parameters: Mapping[str, object],
+        call: Callable[[], T],
+        *,
+        permission: str | None = None,
+        place: str = "",
+        noted: Mapping[str, object] | None = None,
+        keep: bool = False,
     ) -> T:
-        """The remembered answer of `operation` with `parameters`, or what `call` returns or raises now."""
-        key = (operation, _canonical(parameters))
+        """The remembered answer of `operation` with `parameters` at `place`, or what `call` returns or raises now.
+
+        `noted` is what the journal tells instead of the parameters. With `keep` the answer is remembered whoever
+        else asks: the same evidence type comes upon it again.
+        """
+        told = parameters if noted is None else noted
+        if not (keep or permission is None or self._remembered is None or permission in self._remembered):
+            note(operation, told, permission=permission)
+            return call()
+        key = (operation, place, _canonical(parameters))
         with self._lock:
             answer = self._answers.get(key)
             first = answer is None
             if answer is None:
                 answer = self._answers[key] = Future()
-        note(operation, parameters, permission=permission, reused=not first)
+        note(operation, told, permission=permission, reused=not first)
         if first:
             try:
                 answer.set_result(call())
@@ -187,16 +210,18 @@ class Target:
     `controls` names the controls that the place itself speaks for; None leaves that to the mapping. A class whose
     places always do has an empty tuple of its own.
     `revision` changes when the place's content does; a revision that was delivered is not read again.
+    `alike` names places that are seen with the same permissions: who only checks access looks at one of them.
     """
 
     id: str
     description: Mapping[str, Any]
     controls: tuple[str, ...] | None = None
     revision: str | None = None
+    alike: str | None = None
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, reads: Reads | None = None) -> None:
         self.run = run
-        self.reads = Reads()
+        self.reads = Reads(run.remembered) if reads is None else reads
 
     def identity(self) -> str:
         """Whose eyes these are: an ARN, a login, a client id; never a secret. Raises CollectionError."""
@@ -280,12 +305,16 @@ class Source:
     """A provider: its settings, how to enter its places, and how its least privilege is written down.
 
     `connect` yields targets lazily; it raises CollectionError where nothing at all can be read.
-    `grants` turns evidence types into what an administrator pastes: an IAM policy, a list of scopes.
+    `grants` turns evidence types into what an administrator pastes: an IAM policy, a list of scopes. `formats` are
+    other ways to write that down, by name: as a tool takes it that rolls out infrastructure. `entering` are the
+    permissions that `connect` needs.
     """
 
     settings: type[Settings]
     connect: Callable[[Any, Run], Iterator[Target | Unreachable]]
     grants: Callable[[Sequence[EvidenceType[Any]]], Mapping[str, Any]]
+    formats: Mapping[str, Callable[[Sequence[EvidenceType[Any]]], str]] = field(default_factory=dict)
+    entering: tuple[str, ...] = ()
 
 
 # ── What is read ───────────────────────────────────────────────────────────────────────────────────────────────────

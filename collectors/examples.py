@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from collectors import registry
 from collectors.contract import (
     EvidenceType,
     Gap,
@@ -61,8 +62,9 @@ def replay(kind: EvidenceType[Any], case: Path, enter: Enter) -> Replayed:
     """What the example in the folder `case` yields. Raises NotConforming where it is no example."""
     example = _answers(kind, case / "answers.json")
     replayed = Replayed()
+    remembered = frozenset(registry.source(kind.source).entering)  # no other type is there to ask the same
     with ThreadPoolExecutor(_WORKERS) as pool:
-        run = Run(kind.source, example.started, pool, _WORKERS, threading.Event())
+        run = Run(kind.source, example.started, pool, _WORKERS, threading.Event(), remembered=remembered)
         door = enter(source=kind.source, answers=example.answers, settings=example.settings, run=run)
         if door is None:
             raise NotConforming(f"nothing replays {kind.source}: define pytest_chequr_replay in a conftest.py")

@@ -16,16 +16,23 @@ def read_secret(name: str, file: Path | None = None) -> str:
     in capitals. A file that is named but cannot be read is an error; it does not fall through to the next place.
     Raises SecretMissing.
     """
-    if file is not None:
-        return _from_file(name, file)
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    if directory and (credential := Path(directory, name)).is_file():
-        return _from_file(name, credential)
+    place = secret_file(name, file)
+    if place is not None:
+        return _from_file(name, place)
     if value := os.environ.get(name.upper(), "").strip():
         return value
     raise SecretMissing(
         f"there is no {name}: set its file in the configuration, the systemd credential {name}, or {name.upper()}"
     )
+
+
+def secret_file(name: str, file: Path | None = None) -> Path | None:
+    """The file that `read_secret` reads; None where that looks at the environment."""
+    if file is not None:
+        return file
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    credential = Path(directory, name) if directory else None
+    return credential if credential and credential.is_file() else None
 
 
 def _from_file(name: str, file: Path) -> str:

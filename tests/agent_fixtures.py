@@ -118,7 +118,7 @@ class Delivery:
         self.token = Token(self.token_file)
         self.settled: list[Any] = []
         self._url = url
-        self._settings = {"concurrency": 4, "timeout": 5.0, "rate": None, "cold": False} | settings
+        self._settings = {"concurrency": 4, "timeout": 5.0, "rate": None, "cold": False, "limits": None} | settings
 
     def run(self, deliver: Any) -> Any:
         """Runs `deliver(deliverer)` on an event loop of its own."""
@@ -133,10 +133,11 @@ class Delivery:
             async with AsyncClient(self.token, base_url=self._url, timeout=timeout, observe=observe) as client:
                 deliverer = Deliverer(
                     self.outbox,
-                    self.ledger,
                     client,
+                    self.token,
                     pace,
                     concurrency=self._settings["concurrency"],
+                    limits=self._settings["limits"],
                     observe=lambda item, settlement: self.settled.append((item, settlement)),
                 )
                 return await deliver(deliverer)

@@ -130,7 +130,8 @@ class Agent:
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
         # Unbuffered output would hide what goes wrong when the interpreter writes the rest out at its end.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith((*_OURS, "PYTHONUNBUF"))}
-        told = {**inherited, "PYTHONPATH": str(ROOT), "HOME": str(self.home), **self.environment, **more}
+        own = {"PYTHONPATH": str(ROOT), "HOME": str(self.home), "RUNTIME_DIRECTORY": str(self.home / "run")}
+        told = {**inherited, **own, **self.environment, **more}
         return {name: value for name, value in told.items() if value != UNSET}
 
 
@@ -186,13 +187,23 @@ class Process:
         lines = self.text.splitlines()
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
+    def catches(self, number: int) -> None:
+        """Waits until it has a handler of its own for a signal."""
+        told = Path(f"/proc/{self.popen.pid}/status")
+
+        def caught() -> bool:
+            (mask,) = re.findall(r"^SigCgt:\s*(\w+)$", told.read_text(), re.MULTILINE)
+            return bool(int(mask, 16) & 1 << number - 1)
+
+        eventually(caught, f"a handler for {number!r}")
+
+    def count(self, event: str, **facts: Any) -> int:
+        """How often it has logged an event with these facts."""
+        return sum(told["event"] == event and facts.items() <= told.items() for told in self.events)
+
     def saw(self, event: str, times: int = 1, **facts: Any) -> None:
         """Waits until it has logged an event with these facts so often."""
-
-        def count() -> int:
-            return sum(told["event"] == event and facts.items() <= told.items() for told in self.events)
-
-        eventually(lambda: count() >= times, f"{event} {facts} in:\n{self.text}")
+        eventually(lambda: self.count(event, **facts) >= times, f"{event} {facts} in:\n{self.text}")
 
 
 def eventually(holds: Any, what: str, seconds: float = 20) -> None:

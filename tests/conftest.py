@@ -1,7 +1,15 @@
 """What all tests share: the doors by which each source's written answers are played."""
 
+import os
 from importlib import import_module
 from importlib.metadata import entry_points
+
+import pytest
+from agent_fixtures import Delivery
+
+from agent.sandbox.options import Options
+from agent.sandbox.server import running
+from agent.store import Store
 
 CONFORMANCE = "collectors.conformance"
 
@@ -14,3 +22,27 @@ def pytest_chequr_replay(source, answers, settings, run):
     if source not in {"aws", "github", "manual", "okta"}:
         return None
     return import_module(f"replay_{source}").replay(answers, settings, run)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runtime_directory(tmp_path_factory):
+    """What agents of one host share is not shared with those outside the tests."""
+    os.environ["RUNTIME_DIRECTORY"] = str(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def sandbox():
+    """A Chequr API whose limit no test reaches."""
+    with running(Options(rate=10_000)) as started:
+        yield started
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "state") as store:
+        yield store
+
+
+@pytest.fixture
+def delivery(store, sandbox, tmp_path):
+    return Delivery(store, sandbox.url, sandbox.write, tmp_path)

@@ -5,8 +5,10 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from typing import Any
 
+from collectors.aws import models
 from collectors.aws.connection import Connection
 from collectors.aws.settings import Settings
 from collectors.contract import Run, Target, Unreachable
@@ -35,6 +37,7 @@ class Answers:
 
     def enter(self, session: Any) -> None:
         session.set_credentials("replayed", "replayed")
+        session.register_component("data_loader", loader())
         session.register("before-parameter-build", self._remember)
         session.register("before-call", self._answer)
 
@@ -56,6 +59,12 @@ class Answers:
                     self.left.remove(answer)
                     return answer
         raise AssertionError(f"no answer to {_title(asked)} in {asked['region']}")
+
+
+@cache
+def loader() -> Any:
+    """One for all replays: reading the services' models is most of what a replay costs."""
+    return models.loader()
 
 
 class Response:

@@ -6,7 +6,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.canonical import canonical, carriable, digest, widest
+from agent.canonical import canonical, carriable, digest, plain, widest
 
 texts = st.text(st.characters(exclude_categories=()), max_size=12)  # lone surrogates too
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | texts
@@ -44,6 +44,21 @@ def test_no_encoder_writes_more(value):
     assert widest(value) >= max(len(form.encode()) for form in forms)
     assert widest(value) >= len(canonical(value))
     assert widest(value) == widest(value, canonical(value))
+
+
+@given(st.dictionaries(st.text(), values) | st.lists(values))
+def test_the_quick_way_writes_the_same(value):
+    """Where it writes at all, and then there was nothing to mend."""
+    text = plain(value)
+    assert text is None or text.encode() == canonical(carriable(value))
+    assert text is None or carriable(value) == value
+
+
+def test_the_quick_way_is_for_what_most_records_are():
+    value = {"name": 'a\n\t"\x7f\\/', "days": 212, "on": True, "off": None, "tags": {"b": "1", "a": ["x", {}]}}
+    assert plain(value).encode() == canonical(value)
+    for unusual in ({"a": 0.5}, [1e20], {"a": 2**53}, {"a": float("nan")}, {"a": "é"}, {"é": 1}, {1: 2, "a": 3}):
+        assert plain(unusual) is None
 
 
 def test_a_number_may_be_longest_as_it_is_sent():

@@ -3,11 +3,14 @@
 import json
 import os
 import pty
+import random
 import re
 import select
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -64,6 +67,8 @@ def delivered(tmp_path_factory, sandbox):
         (["outbox", "show", "77"], "the outbox has no item 77; `chequr-agent outbox list` shows what it has"),
         (["outbox", "retry", "77"], "the outbox has no item 77"),
         (["outbox", "discard", "77", "--yes"], "the outbox has no item 77"),
+        (["permissions", "aws", "--format", "teraform"], "aws has no format teraform (did you mean terraform?)"),
+        (["permissions", "okta", "--format", "terraform"], "okta has no format terraform; there are json"),
         (["outbox", "list", "--state", "panding"], "no state is called panding (did you mean pending?)"),
         (["outbox", "list", "--limit", "0"], "'--limit'"),
         (["outbox", "export", "/proc/none"], "/proc/none cannot be written to: No such file or directory"),
@@ -164,13 +169,16 @@ def test_a_state_directory_that_is_none_is_told(agent, arguments):
     assert "state_dir must be a directory that the agent's user may write to" in done.told
 
 
-def test_a_damaged_database_is_told(agent):
-    """A state file that is no database ends the command with its path."""
+def test_a_damaged_database_is_set_aside(agent):
+    """A state file that is no database is told, kept, and stops nothing."""
     agent.state.mkdir()
-    (agent.state / "state.db").write_bytes(b"not a database at all" * 100)
+    content = b"not a database at all" * 100
+    (agent.state / "state.db").write_bytes(content)
     done = agent.run("status")
-    assert done.code == Exit.FAILURE
-    assert "state.db cannot be used: file is not a database" in done.told
+    assert done.code == Exit.WELL
+    assert "store.damaged" in done.err
+    assert [file.read_bytes() for file in (agent.state / "damaged").glob("*/state.db")] == [content]
+    assert "store.damaged" not in agent.run("status").err
 
 
 @pytest.mark.parametrize(
@@ -366,6 +374,87 @@ def test_a_rejected_item_is_told_shown_and_sent_again(agent, sandbox):
     assert agent.run("outbox", "retry").out == "There is nothing to retry: only rejected and deferred items are.\n"
 
 
+def test_what_needs_another_key_is_told(agent, sandbox):
+    """A refusal that comes again under the same key asks for another one, and says why; `--new-key` takes it."""
+    agent.put("ctrl_none/a.csv")
+    assert agent.run("collect", "--no-deliver", CHEQUR_AGENT__CONTROLS__DISCOVER="false").code == Exit.WELL
+    agent.run("deliver")
+    (before,) = agent.run("outbox", "list", "--state", "rejected", "--json").lines
+    shown = agent.run("outbox", "show", str(before["id"])).out
+    step = f"Its control is not in the workspace. Create it there, then `chequr-agent outbox retry {before['id']}`."
+    assert step in shown
+    assert "1 item due now." in agent.run("outbox", "retry").out
+    agent.run("deliver")
+    told = agent.run("outbox", "retry").out
+    assert told.startswith("1 item not retried: they were retried and refused as before")
+    assert "1 item due now." in agent.run("outbox", "retry", "--new-key").out
+    (after,) = agent.run("outbox", "list", "--state", "pending", "--json").lines
+    assert after["key"] == f"{before['key']}-1"
+
+
+def test_an_outbox_that_is_full_is_told(agent, sandbox):
+    """What finds no room is a gap, delivered as such; nothing queued is dropped; later it is read again."""
+    before, lots = len(sandbox.evidence), random.Random(1)
+    for number in range(6):
+        agent.put(f"ctrl_vm_02/{number}.bin", lots.randbytes(300_000))
+    agent.configure('[collectors.manual]\npath = "evidence"\n[outbox]\nmax_bytes = 1_000_000\n')
+    done = agent.run("collect", "--no-deliver")
+    assert done.code == Exit.GAPS
+    assert "the outbox is full: it holds" in done.out
+    assert "raise outbox.max_bytes" in done.out
+    assert agent.run("deliver").code == Exit.WELL
+    gaps = [each.payload["gaps"] for each in sandbox.evidence[before:] if each.payload["gaps"]]
+    assert {gap["kind"] for found in gaps for gap in found} == {"omitted"}
+    assert 0 < len(gaps) < 6
+    while agent.run("collect").code == Exit.GAPS:
+        pass
+    whole = {each.payload["target"]["file"] for each in sandbox.evidence[before:] if not each.payload["gaps"]}
+    assert {f"ctrl_vm_02/{number}.bin" for number in range(6)} <= whole
+
+
+def test_losses_are_told_by_name(agent, sandbox):
+    """After a disk has failed: what is lost is listed, ends a delivery with 75, and comes with the next collection."""
+    before = len(sandbox.evidence)
+    assert agent.run("outbox", "losses").out == "Nothing that was queued is lost.\n"
+    assert agent.run("collect", "--no-deliver").code == Exit.WELL
+    (agent.state / "state.db").unlink()
+    done = agent.run("outbox", "losses")
+    assert done.code == Exit.WELL
+    assert "manual_files_content" in done.out
+    assert "damaged/" in done.out
+    assert len(agent.run("outbox", "losses", "--json").lines) == 2
+    assert "LOST: 2 items; `chequr-agent outbox losses` says which, and why." in agent.run("status").out
+    done = agent.run("collect")
+    assert done.code == Exit.WELL
+    assert "2 items accepted. 2 items lost: `chequr-agent outbox losses` says which." in done.out
+    assert len(sandbox.evidence) == before + 2
+
+
+def test_the_age_of_a_token_is_told(agent):
+    """A token is shown by its fingerprint and the day that it was first used; after 90 days it is to be rotated."""
+    assert "not used here yet." in agent.run("status").out
+    assert agent.run("collect").code == Exit.WELL
+    token = agent.run("status", "--json").json["token"]
+    assert re.fullmatch("[0-9a-f]{8}", token["fingerprint"])
+    assert f"Token {token['fingerprint']}, first used here" in agent.run("status").out
+    assert "Rotate it" not in agent.run("status").out + agent.run("doctor").out
+    with closing(sqlite3.connect(agent.state / "state.db")) as database:
+        database.execute("UPDATE token SET first_seen = first_seen - 91 * 86400")
+        database.commit()
+    assert "Rotate it: it is older than 90 days." in agent.run("status").out
+    assert f"note  token: {token['fingerprint']} has been in use since" in agent.run("doctor").out
+
+
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [("wrong", "make a new key in Chequr"), ("chequr-sandbox-read", "make a key with write scope")],
+)
+def test_a_key_that_is_gone_is_told_from_one_that_is_too_small(agent, token, told):
+    """401 and 403 have next steps of their own."""
+    assert agent.run("collect", CHEQUR_TOKEN=token).code == Exit.REFUSED
+    assert told in agent.run("status").out
+
+
 # ── looking ──
 
 
@@ -457,7 +546,8 @@ def test_the_version_is_printed():
 @pytest.mark.parametrize(
     "command",
     ["", "run", "collect", "deliver", "status", "outbox", "outbox list", "outbox show", "outbox retry",
-     "outbox discard", "outbox export", "types", "types show", "permissions", "controls list", "controls show",
+     "outbox discard", "outbox losses",
+     "outbox export", "types", "types show", "permissions", "controls list", "controls show",
      "audit-log", "doctor", "config", "config check", "config schema", "config example", "sandbox", "demo"],
 )  # fmt: skip
 def test_every_command_has_help(agent, command):

@@ -4,7 +4,9 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 
@@ -319,6 +321,36 @@ def test_an_error_without_its_body_is_still_that_error(body):
     assert raised.value.code == ""
     assert str(raised.value).startswith("[no request id] 403: the answer to GET /controls/c, of type text/html, is not")
     assert "secret" not in str(raised.value)
+
+
+def test_closing_twice_is_closing_once():
+    """A client that is closed within its `with` statement, or again after it, leaves no thread behind."""
+    before = threading.active_count()
+    with Client(Token(), base_url="http://127.0.0.1:9/v1") as client:
+        client.close()
+    client.close()
+    assert threading.active_count() == before
+
+
+def test_threads_may_share_a_client():
+    """Each thread gets the answer to its own request."""
+    with (
+        serving(lambda request: Answer(200, {**CONTROL, "id": request.path.rpartition("/")[2]})) as server,
+        Client(Token(), base_url=server.url) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        names = [f"ctrl_{number}" for number in range(40)]
+        assert [control.id for control in threads.map(client.control, names)] == names
+
+
+def test_a_caller_with_an_event_loop_may_wait():
+    """The client that waits works inside of a running event loop, too."""
+
+    async def ask(client: Client) -> str:
+        return client.control("c").id
+
+    with serving(Answer(200, CONTROL)) as server, Client(Token(), base_url=server.url) as client:
+        assert asyncio.run(ask(client)) == "ctrl_ac_02"
 
 
 def test_only_the_client_pays_for_httpx():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import checkpoints
 from agent.collect import Collection
 from agent.config import Collector, Common, Config, Delivery, Loaded
 from agent.controls import ControlMap, Discovery, KnownControl
@@ -18,9 +19,8 @@ from agent.lock import Locked, lock
 from agent.outbox import Outbox
 from agent.run import run_collector
 from agent.runs import Runs
-from agent.store import Store
 from collectors import registry
-from collectors.contract import Cancelled
+from collectors.contract import Cancelled, Reads
 
 TYPES = ("locks", "hinges", "visits", "waits")
 MAP = {f"acme_door_{name}": ["ctrl_a"] for name in TYPES}
@@ -37,12 +37,6 @@ def _acme():
     sys.path.pop()
     for cache in caches:
         cache.cache_clear()
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "state") as store:
-        yield store
 
 
 @pytest.fixture
@@ -188,6 +182,22 @@ def test_a_place_that_cannot_be_entered(store):
     }  # fmt: skip
 
 
+def test_only_what_is_asked_again_is_remembered():
+    """An answer is kept where several ask with its permission, where its reader says so, and where none is needed."""
+    calls = Counter()
+    reads = Reads(frozenset({"doors:list"}))
+
+    def read(operation, **how):
+        return reads.read(operation, {"page": 1}, lambda: calls.update([operation]) or operation, **how)
+
+    for _ in range(3):
+        assert read("ListDoors", permission="doors:list") == "ListDoors"
+        assert read("ListLocks", permission="locks:list") == "ListLocks"
+        assert read("ListKeys", permission="keys:list", keep=True) == "ListKeys"
+        assert read("WhoAmI") == "WhoAmI"
+    assert calls == {"ListDoors": 1, "ListLocks": 3, "ListKeys": 1, "WhoAmI": 1}
+
+
 def test_places_that_cannot_be_listed(store):
     """Where the list of places breaks, what was listed is read, and each type has a gap of the whole source."""
     _, bodies = _run(store, buildings=["north", "south"], trouble={"south": "listing"})
@@ -275,12 +285,18 @@ def test_a_population_in_time(store):
     assert _period(_payload(store, "visits"))[0] == until_omitted
 
 
+def _read_until(store, instant):
+    """The population was read up to then."""
+    place = ("acme", "acme_door_visits", "north")
+    snapshot_id = Outbox(store).checkpoint(*place).snapshot_id
+    store.write(lambda connection: checkpoints.put(connection, place, stamp(instant), None, snapshot_id))
+
+
 def test_what_the_source_no_longer_keeps(store):
     """Where the last run was longer ago than the source keeps, the part that is lost is a gap, told once."""
     long_ago = datetime.now(UTC) - timedelta(days=90)
     _run(store, "visits")
-    with store.transaction() as connection:
-        connection.execute("UPDATE checkpoint SET until = ?", (stamp(long_ago),))
+    _read_until(store, long_ago)
     payload = _payload(store, "visits")
     since, until = _period(payload)
     assert until - since == timedelta(days=30)
@@ -292,8 +308,7 @@ def test_what_the_source_no_longer_keeps(store):
 def test_a_clock_set_back(store):
     """Where the last run ended in the future, the next one reads nothing before now, and goes on from there."""
     _run(store, "visits")
-    with store.transaction() as connection:
-        connection.execute("UPDATE checkpoint SET until = ?", (stamp(datetime.now(UTC) + timedelta(days=1)),))
+    _read_until(store, datetime.now(UTC) + timedelta(days=1))
     since, until = _period(_payload(store, "visits"))
     assert since == until
 
@@ -370,8 +385,8 @@ def test_a_run_that_is_cancelled_before_it_begins(store, closed):
 
 def test_an_outbox_that_takes_nothing(store, closed):
     """Where the outbox cannot keep a snapshot, the run fails, without an end, and closes what it opened."""
-    with store.transaction() as connection:
-        connection.execute("CREATE TRIGGER full BEFORE INSERT ON item BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    trigger = "CREATE TRIGGER full BEFORE INSERT ON item BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+    store.write(lambda connection: connection.execute(trigger))
     with pytest.raises(Exception, match="disk is full"):
         _run(store, "locks", "hinges", buildings=[f"b{number}" for number in range(40)])
     assert Runs(store).latest("acme").finished_at is None

@@ -269,13 +269,10 @@ def test_relative_paths_count_from_the_file(tmp_path):
 def test_types_are_chosen_by_id_and_by_pattern():
     """`types` takes ids and patterns; without it all types of the source are chosen."""
     chosen = loaded("[collectors.aws]\ntypes = ['aws_iam_*', 'aws_kms_key_rotation']").collectors["aws"].types
-    assert [kind.id for kind in chosen] == [
-        "aws_iam_password_policy",
-        "aws_iam_root_account",
-        "aws_iam_user_mfa",
-        "aws_kms_key_rotation",
-    ]
-    assert len(loaded("[collectors.aws]").collectors["aws"].types) > 4
+    every = [kind.id for kind in loaded("[collectors.aws]").collectors["aws"].types]
+    wanted = [type_id for type_id in every if type_id.startswith("aws_iam_") or type_id == "aws_kms_key_rotation"]
+    assert [kind.id for kind in chosen] == wanted
+    assert 1 < len(wanted) < len(every)
 
 
 def test_one_source_may_have_several_collectors():

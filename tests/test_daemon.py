@@ -2,8 +2,9 @@
 
 import signal
 import sqlite3
+import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -12,12 +13,6 @@ from agent.sandbox.options import Options
 from agent.sandbox.server import running
 from agent.store import DATABASE
 from tests.command import UNSET, eventually, exactly_once, make_agent
-
-
-@pytest.fixture
-def sandbox():
-    with running(Options(rate=10_000)) as started:
-        yield started
 
 
 @pytest.fixture
@@ -36,12 +31,32 @@ def paused(tmp_path_factory):
             '[collectors.{}]\nsource = "manual"\npath = "evidence"\nschedule = "* * * * *"\ntimezone = "Asia/Tokyo"\n'
         )
         agent.configure(table.format("one") + table.format("two"))
+        while time.time() % 60 > 40:  # no run is to fall due before it is stopped
+            time.sleep(1)
         assert agent.run("collect").code == Exit.WELL
         with agent.started("run") as daemon:
             daemon.saw("agent.started")
             time.sleep(0.5)
             daemon.signal(signal.SIGSTOP)
             yield agent, daemon, time.time() // 60 * 60 + 60
+
+
+@contextmanager
+def being_written(path):
+    """Somebody writes to a file all the while: a run that comes upon it waits."""
+    done = threading.Event()
+
+    def write():
+        while not done.wait(0.05):
+            path.touch()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        writer.join()
 
 
 def runs(agent):
@@ -99,10 +114,17 @@ def test_a_collection_by_hand_waits_for_the_service_to_deliver(agent, sandbox):
     assert exactly_once(sandbox, agent.state) == 3
 
 
+def test_what_a_run_waited_for_is_told_at_its_end(agent):
+    """Why a run took long is in the line that ends it: here, that a file was just written."""
+    agent.put("ctrl_vm_02/fresh.csv").touch()
+    with agent.started("run") as daemon:
+        daemon.saw("collector.finished", waits={"ctrl_vm_02/fresh.csv was written a moment ago": 1})
+        assert daemon.stop() == Exit.WELL
+
+
 def test_a_collector_runs_once_at_a_time(agent):
     """Who finds a collector at work is told by whom."""
-    agent.put("ctrl_vm_02/fresh.csv").touch()  # written just now: the run waits until it has settled
-    with agent.started("run") as daemon:
+    with being_written(agent.put("ctrl_vm_02/fresh.csv")), agent.started("run") as daemon:
         eventually((agent.state / "locks" / "collector-manual.lock").exists, "the run has begun")
         time.sleep(0.2)
         done = agent.run("collect")
@@ -113,8 +135,7 @@ def test_a_collector_runs_once_at_a_time(agent):
 
 def test_a_stop_in_the_middle_of_a_collection_is_made_up(agent, sandbox):
     """SIGTERM while files are read: exit 0 at once, nothing half-done is kept, and the next start makes it up."""
-    agent.put("ctrl_vm_02/fresh.csv").touch()
-    with agent.started("run") as daemon:
+    with being_written(agent.put("ctrl_vm_02/fresh.csv")), agent.started("run") as daemon:
         eventually((agent.state / "locks" / "collector-manual.lock").exists, "the run has begun")
         time.sleep(0.2)
         began = time.monotonic()
@@ -240,8 +261,9 @@ def test_a_start_that_comes_late_is_not_skipped(paused):
     agent, daemon, due = paused
     before = len(runs(agent))
     time.sleep(max(0, due + 2.5 - time.time()))
+    earlier = daemon.count("collector.finished", collector="one")
     daemon.signal(signal.SIGCONT)
-    daemon.saw("collector.finished", collector="one")
-    daemon.saw("collector.finished", collector="two")
+    daemon.saw("collector.finished", times=earlier + 1, collector="one")
+    daemon.saw("collector.finished", times=earlier + 1, collector="two")
     assert len(runs(agent)) - before in {2, 4}  # four where the next minute begins meanwhile
     assert daemon.stop() == Exit.WELL

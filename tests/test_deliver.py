@@ -1,5 +1,6 @@
 import asyncio
 import json
+import random
 import sqlite3
 import time
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from agent.items import Accept, Defer, Reject, Release
 from agent.items import Answer as Answered
 from agent.sandbox.options import Options
 from agent.sandbox.server import running
-from agent.store import DATABASE, Store
+from agent.store import DATABASE, StateUnusable, Store
 from agent.verdict import judge
 
 RECEIPT = {"id": "ev_1", "status": "accepted", "created_at": "2026-04-15T09:14:23Z"}
@@ -23,17 +24,6 @@ RECEIPT = {"id": "ev_1", "status": "accepted", "created_at": "2026-04-15T09:14:2
 def sandbox():
     with running(Options(rate=1000)) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "state") as store:
-        yield store
-
-
-@pytest.fixture
-def delivery(store, sandbox, tmp_path):
-    return Delivery(store, sandbox.url, sandbox.write, tmp_path)
 
 
 def _keys(sandbox):
@@ -242,7 +232,7 @@ def test_too_large(sandbox, delivery):
 
 
 def test_a_damaged_body_is_never_sent(store, sandbox, delivery):
-    """A body that no longer has its digest is rejected as damaged without being sent, and the rest is accepted."""
+    """A body that no longer has its digest is told as lost without being sent, and the rest is accepted."""
     (damaged,) = delivery.put(made(0))
     pieces = [made(1), made(2)]
     delivery.put(*pieces)
@@ -252,8 +242,15 @@ def test_a_damaged_body_is_never_sent(store, sandbox, delivery):
     connection.close()
     assert delivery.drain() == "delivered"
     assert _arrived_once(sandbox, delivery, pieces)
-    item = delivery.outbox.item(damaged)
-    assert (item.state, item.status, item.code) == ("rejected", None, "damaged")
+    assert list(delivery.outbox.items()) == []
+    (loss,) = delivery.outbox.losses()
+    assert (loss.first_item, loss.items, loss.control_id, loss.evidence_type) == (
+        damaged,
+        1,
+        made(0).control_id,
+        "aws_s3_bucket_encryption",
+    )
+    assert "digest" in loss.reason
 
 
 # ── Conflicts ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -535,7 +532,7 @@ def test_a_store_that_is_closed(tmp_path, sandbox):
         store.close()
         await running
 
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+    with pytest.raises(StateUnusable, match="closed"):
         delivery.run(deliver)
 
 
@@ -548,3 +545,96 @@ def test_settlements_are_told(sandbox, delivery):
     assert sorted(kind.__name__ for kind in kinds) == ["Accept", "Defer", "Reject"]
     assert Release not in kinds
     assert {Accept, Defer, Reject} == set(kinds)
+
+
+# ── An API that is away ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_api_that_is_away_is_asked_gently(sandbox, delivery):
+    """After five different items have failed one at a time asks again; once it works all are accepted, each once."""
+    sandbox.faults = ["503:retry-after=none@/v1/evidence"]
+    pieces = [made(number) for number in range(60)]
+    delivery.put(*pieces)
+
+    async def deliver(deliverer):
+        running = asyncio.create_task(deliverer.run())
+        await _until(lambda: sandbox.statuses[503] >= 5)
+        await asyncio.sleep(1.5)
+        asked = sandbox.statuses[503]
+        sandbox.faults = []
+        await _until(lambda: delivery.ledger.count() == 60, 30)
+        deliverer.stop()
+        await running
+        return asked
+
+    assert delivery.run(deliver) <= 5 + 4 + 4  # to open it, under way meanwhile, and probes
+    assert _arrived_once(sandbox, delivery, pieces)
+
+
+def test_poison_never_shuts_the_gate(sandbox, delivery):
+    """One item that fails for ever holds up nobody: all others are accepted while it is tried."""
+    sandbox.faults = ["500@ctrl_ac_03"]
+    delivery.put(made(0, control_id="ctrl_ac_03"), *map(made, range(1, 200)))
+
+    async def deliver(deliverer):
+        running = asyncio.create_task(deliverer.run())
+        await _until(lambda: delivery.ledger.count() == 199, 20)
+        deliverer.stop()
+        await running
+
+    delivery.run(deliver)
+    assert delivery.states == {"deferred": 1}
+
+
+# ── Two lanes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_backlog_does_not_make_today_wait(sandbox, delivery):
+    """While thousands of old items are owed, every other one that is sent is of what came just now."""
+    now = time.time()
+    old, new = [made(number) for number in range(400)], [made(1000 + number) for number in range(20)]
+    delivery.outbox.put("aws", "here", old, None, now=now - 3 * 86400)
+    sandbox.faults = ["slow:20ms@/v1/evidence"]
+
+    async def deliver(deliverer):
+        running = asyncio.create_task(deliverer.run())
+        await _until(lambda: delivery.ledger.count() >= 20)
+        delivery.outbox.put("aws", "here", new, None, now=time.time())
+        wanted = {piece.key for piece in new}
+        await _until(lambda: wanted <= set(_keys(sandbox)))
+        deliverer.stop()
+        await running
+        return len(sandbox.evidence)
+
+    assert delivery.run(deliver) < 150
+
+
+# ── The token ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_rotated_token_is_taken_up_before_the_old_one_ends(sandbox, delivery):
+    """A token that was put in the place of one that still works is used within seconds, and both are remembered."""
+    before = delivery.token.fingerprint
+
+    async def deliver(deliverer):
+        running = asyncio.create_task(deliverer.run())
+        await _until(lambda: delivery.outbox.token_seen(before) is not None)
+        delivery.token_file.write_text(sandbox.issue("write"))
+        await _until(lambda: delivery.token.fingerprint != before, 15)
+        await _until(lambda: delivery.outbox.token_seen(delivery.token.fingerprint) is not None)
+        deliverer.stop()
+        await running
+
+    delivery.run(deliver)
+    assert not sandbox.statuses[401]
+    assert abs(delivery.outbox.token_seen(before) - time.time()) < 60
+
+
+def test_room_is_given_back_when_there_is_nothing_to_do(store, sandbox, delivery):
+    """Once all is delivered the database is small again, without anybody asking."""
+    noise = [made(number, noise=random.Random(number).randbytes(30_000).hex()) for number in range(60)]
+    delivery.put(*noise)
+    size = (store.directory / DATABASE).stat().st_size + (store.directory / f"{DATABASE}-wal").stat().st_size
+    assert delivery.drain() == "delivered"
+    store.close()
+    assert (store.directory / DATABASE).stat().st_size < size / 4

@@ -98,7 +98,7 @@ def test_keys_that_are_named_exist(page):
     """Each table, dotted key and variable that a text names is one of the configuration."""
     text = page.read_text(encoding="utf-8")
     tables = {name for name in Config.model_fields if name not in ("state_dir", "collectors")}
-    for table, key in re.findall(rf"`({'|'.join(tables)})\.(\w+)`", text):
+    for table, key in re.findall(rf"`({'|'.join(tables)})\.(?!py`)(\w+)`", text):
         assert key in Config.model_fields[table].default_factory.model_fields, f"{table}.{key} is no key"
     for table in re.findall(r"`\[([a-z_]+)[\w.<>-]*\]`", text):
         assert table in Config.model_fields, f"[{table}] is no table"

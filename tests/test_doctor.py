@@ -7,7 +7,9 @@ import pytest
 from agent.exit import Exit
 from agent.sandbox.options import Options
 from agent.sandbox.server import running
+from tests import loopback
 from tests.command import UNSET, make_agent
+from tests.fakes.aws import ENVIRONMENT, ROLE, SECOND_ACCOUNT, serving
 from tests.fakes.okta import Fault, Okta, said
 
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -217,3 +219,41 @@ def test_credentials_that_are_missing_or_refused_are_bad(agent, token):
         bad = findings(agent, "bad", OKTA_TOKEN=token)
     assert {finding["message"].partition(":")[0] for finding in bad} == {"unauthenticated"}
     assert "00wrong" not in json.dumps(bad)
+
+
+AWS = """[collectors.aws]
+endpoint_url = "{}"
+regions = ["eu-central-1", "us-east-1"]
+accounts = [{{}}, {{ role_arn = "{}" }}]
+types = ["aws_iam_password_policy", "aws_iam_root_account", "aws_kms_key_rotation"]
+"""
+
+
+@pytest.fixture
+def aws(agent, tmp_path):
+    """What the agent knows of AWS: keys, and no configuration of the machine's own."""
+    nowhere = str(tmp_path / "none")
+    agent.environment.update(ENVIRONMENT, AWS_CONFIG_FILE=nowhere, AWS_SHARED_CREDENTIALS_FILE=nowhere)
+
+
+def test_each_aws_account_is_looked_at_and_one_region_of_each(agent, aws):
+    """Permissions hold in all regions of an account alike: one tells of the others."""
+    with serving(buckets=1) as endpoint:
+        agent.configure(AWS.format(endpoint, ROLE))
+        found = findings(agent)
+    assert one(found, "collector aws")["message"] == "4 of 4 places can be seen in full"
+
+
+def test_an_aws_account_that_is_closed_is_told_once(agent, aws):
+    error = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not authorized</Message></Error></ErrorResponse>"
+    with loopback.serving(loopback.Answer(403, error, {"content-type": "text/xml"})) as server:
+        agent.configure(AWS.format(server.url.removesuffix("/v1"), ROLE))
+        found = findings(agent)
+    told = [finding for finding in found if finding["subject"].startswith("collector aws")]
+    assert [(finding["level"], finding["subject"]) for finding in told] == [
+        ("bad", "collector aws, ambient account"),
+        ("bad", f"collector aws, {SECOND_ACCOUNT}"),
+        ("bad", f"collector aws, {SECOND_ACCOUNT}/eu-central-1, aws_kms_key_rotation"),
+    ]
+    assert told[1]["message"].endswith("(so there is no aws_iam_password_policy, aws_iam_root_account)")
+    assert all("AccessDenied: not authorized" in finding["message"] for finding in told)

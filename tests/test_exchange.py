@@ -3,9 +3,10 @@
 import asyncio
 import socket
 import time
+from contextlib import ExitStack
 
 import pytest
-from loopback import Answer, serving
+from loopback import Answer, certificate, serving
 
 from agent.client import AsyncClient, Client
 from agent.endpoints import submit_evidence
@@ -70,20 +71,84 @@ def test_silence_ends(token_file):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
         with (
             Client(Token(token_file), base_url=url, timeout=0.05, attempts=1) as client,
-            pytest.raises(NoAnswer, match="ReadTimeout"),
+            pytest.raises(NoAnswer, match="Timeout"),
         ):
             client.control("c")
-        with pytest.raises(NoAnswer, match="ReadTimeout"):
+        with pytest.raises(NoAnswer, match="Timeout"):
             asyncio.run(submit(Token(token_file), url, timeout=0.05))
 
 
 def test_dripping_ends(token_file):
-    """An answer that comes a byte at a time is given up, though it is never silent for long."""
+    """An answer that comes a byte at a time is given up when the whole time is over, though it is never silent."""
     with serving(Answer(200, b" " * 1000, drip=0.02)) as server:
         started = time.monotonic()
         with pytest.raises(NoAnswer, match="TimeoutError"):
-            asyncio.run(submit(Token(token_file), server.url, timeout=0.1))
-    assert 0.3 < time.monotonic() - started < 2
+            asyncio.run(submit(Token(token_file), server.url, timeout=0.3))
+        assert 0.3 <= time.monotonic() - started < 1
+        started = time.monotonic()
+        with (
+            Client(Token(token_file), base_url=server.url, timeout=0.3, attempts=1) as client,
+            pytest.raises(NoAnswer, match="TimeoutError"),
+        ):
+            client.control("c")
+        assert 0.3 <= time.monotonic() - started < 1
+
+
+# ── Was it sent? ──
+
+
+def was_sent(token_file, url: str, timeout: float = 20) -> set[bool]:
+    """What both clients say of a request that got no answer."""
+    with (
+        Client(Token(token_file), base_url=url, timeout=timeout, attempts=1) as client,
+        pytest.raises(NoAnswer) as waiting,
+    ):
+        client.control("c")
+    with pytest.raises(NoAnswer) as meanwhile:
+        asyncio.run(submit(Token(token_file), url, timeout=timeout))
+    return {waiting.value.sent, meanwhile.value.sent}
+
+
+def test_what_no_connection_was_made_for_was_not_sent(token_file, tmp_path):
+    """A refused connection, a name that nobody knows and a certificate that is not trusted: nothing can be taken."""
+    assert was_sent(token_file, f"http://127.0.0.1:{refused_port()}/v1") == {False}
+    assert was_sent(token_file, "https://nowhere.invalid/v1") == {False}
+    _, trust = certificate(tmp_path)
+    with serving(EMPTY, trust=trust) as server:
+        assert was_sent(token_file, server.url) == {False}
+
+
+def test_what_the_proxy_refused_was_not_sent(token_file, monkeypatch):
+    """A proxy that opens no tunnel has not seen the request."""
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serving(EMPTY) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.removesuffix("/v1"))
+        assert was_sent(token_file, "https://127.0.0.1:9/v1") == {False}
+    assert proxy.requests == []
+
+
+def test_a_connection_that_does_not_come_about(token_file):
+    """Where nobody takes the connection up, nothing was sent, and that is known before the whole time is over."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
+        for _ in range(3):
+            caller = waiting.enter_context(socket.socket())
+            caller.settimeout(0)
+            caller.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/v1"
+        started = time.monotonic()
+        with pytest.raises(NoAnswer, match="ConnectTimeout") as raised:
+            asyncio.run(submit(Token(token_file), url, timeout=20))
+    assert 4.5 < time.monotonic() - started < 10
+    assert not raised.value.sent
+
+
+def test_what_was_cut_off_may_have_been_sent(token_file):
+    """A connection that breaks in the answer, or stays silent, leaves open whether the request was taken."""
+    with serving(Answer(200, RECEIPT, cut=10)) as server:
+        assert was_sent(token_file, server.url) == {True}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert was_sent(token_file, f"http://127.0.0.1:{silent.getsockname()[1]}/v1", timeout=0.2) == {True}
 
 
 PORTAL = Answer(200, b"<html>Welcome, please log in: secret</html>", {"Content-Type": "text/html", "X-Request-Id": "r"})

@@ -20,12 +20,6 @@ REFUSAL = Answer(422, "validation_error", "[req_1] 422 validation_error: no", "r
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "state") as store:
-        yield store
-
-
-@pytest.fixture
 def outbox(store):
     return Outbox(store)
 
@@ -120,7 +114,7 @@ def test_claim_is_oldest_first_and_once(outbox):
     assert _claim(outbox) == [ids[2]]
     assert _claim(outbox) == []
     (item,) = outbox.items(["in_flight"], limit=1)
-    assert (item.attempts, item.first_sent_at) == (1, NOW)
+    assert (item.attempts, item.unsure_since) == (1, NOW)
 
 
 def test_accepted(store, outbox):
@@ -140,7 +134,7 @@ def test_accepted(store, outbox):
     )
     assert (receipt.key, receipt.request_id) == (made(1).key, "req_1")
     assert ledger.receipts(snapshot_id="snap_1") == [receipt]
-    assert (ledger.has("ev_1"), ledger.has("ev_2"), ledger.count()) == (True, False, 1)
+    assert ledger.count() == 1
     assert _put(outbox, 2) > [item_id]
 
 
@@ -210,15 +204,16 @@ def test_settling_is_whole_or_nothing(outbox):
     assert set(_states(outbox).values()) == {"in_flight"}
 
 
-def test_twins(outbox):
-    """Items that look alike at their control are counted: the same control, source and instant."""
-    ids = outbox.put(
-        "aws", "here", [made(1), made(1, part=2, parts=2, x=1), made(2), made(1, control_id="b")], None, now=NOW
-    )
-    assert outbox.twins(outbox.item(ids[0])) == 2
-    outbox.claim(4, now=NOW)
-    outbox.settle([Accept(ids[1], "ev_1", None, None)], now=NOW)
-    assert outbox.twins(outbox.item(ids[0])) == 1
+def test_kin(outbox):
+    """Which evidence of an item's control has a receipt is known, and which items may be there and look alike."""
+    pieces = [made(1, part=part, parts=3, x=part) for part in (1, 2, 3)]
+    ids = outbox.put("aws", "here", [*pieces, made(2), made(1, control_id="b")], None, now=NOW)
+    assert outbox.kin(outbox.item(ids[0]), ["ev_1"]).unsure == {}
+    outbox.claim(2, now=NOW)
+    outbox.claim(9, now=NOW + 1)
+    outbox.settle([Accept(ids[1], "ev_1", None, None), Reject(ids[2], REFUSAL, NOW + 1)], now=NOW + 2)
+    kin = outbox.kin(outbox.item(ids[0]), ["ev_0", "ev_1"])
+    assert (kin.receipts, kin.unsure) == ({"ev_1": NOW + 2}, {ids[0]: NOW, ids[2]: NOW + 1})
 
 
 def test_hold(outbox):

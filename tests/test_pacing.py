@@ -239,6 +239,27 @@ def test_whatever_the_api_says_the_agent_goes_on(answers):
         assert 0 <= pace.reserve(now) <= 3600 + 25 * 5
 
 
+def test_after_an_outage_it_starts_slowly():
+    """What comes back is not run over: the rate is that of a first request, and some answers later the limit again."""
+    pace = Pace()
+    for second in range(10):
+        pace.learn(200, answer(), float(second), NOON)
+    pace.start_slowly(100.0)
+    assert (pace.rate, pace.ceiling) == (5, 100)
+    for tenth in range(1, 31):
+        pace.learn(200, answer(), 100 + tenth / 10, NOON)
+    assert pace.rate == 100
+
+
+def test_an_answer_that_is_told_late_does_no_harm():
+    """Processes that share a pace may tell of their answers out of order: none of them slows it down."""
+    pace = Pace()
+    for second in range(10):
+        pace.learn(200, answer(), float(second), NOON)
+    pace.learn(200, answer(), 8.0, NOON)
+    assert pace.rate == 100
+
+
 # ── Several agents, one key ──
 
 
@@ -275,14 +296,16 @@ class Outcome:
         return self.refused / (self.refused + sum(self.accepted))
 
 
-def simulate(limit: float, agents: int, seconds: float, seed: int = 1) -> Outcome:
-    """Agents with endless backlogs, 40 to 120 ms from the API, starting 3 s apart. Only the bucket connects them."""
+def simulate(
+    limit: float, agents: int, seconds: float, seed: int = 1, hops: tuple[float, float] = (0.02, 0.06)
+) -> Outcome:
+    """Agents with endless backlogs, `hops` seconds from the API, starting 3 s apart. Only the bucket connects them."""
     chance, order, bucket = random.Random(seed), count(), Bucket(limit)
     paces, outcome = [Pace() for _ in range(agents)], Outcome([0] * agents, 0)
     events = [(3.0 * agent, next(order), "reserve", agent, None) for agent in range(agents)]
     while events:
         now, _, kind, agent, said = heapq.heappop(events)
-        pace, hop = paces[agent], now + chance.uniform(0.02, 0.06)
+        pace, hop = paces[agent], now + chance.uniform(*hops)
         if now > seconds:
             break
         if kind == "reserve":
@@ -309,6 +332,14 @@ def test_an_agent_alone_uses_the_whole_limit(limit):
     """With a full backlog one agent sends at least 98 % of what it may in a minute, and is hardly ever refused."""
     outcome = simulate(limit, agents=1, seconds=60)
     assert sum(outcome.accepted) >= 0.98 * limit * 60
+    assert outcome.refused_share <= 0.005
+
+
+@pytest.mark.parametrize("limit", [10, 100])
+def test_a_backlog_goes_out_at_the_limit_over_a_slow_line(limit):
+    """200 ms from the API, 2,000 items are accepted at 98 % of the limit at least, and hardly one is refused."""
+    outcome = simulate(limit, agents=1, seconds=2000 / limit / 0.98, hops=(0.08, 0.12))
+    assert sum(outcome.accepted) >= 2000
     assert outcome.refused_share <= 0.005
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.redaction import REDACTED, names_secret, redact
+from agent.canonical import plain
+from agent.redaction import REDACTED, is_clean, names_secret, redact
 
 WORD = "Zk3vQ9xY7bT2mN8pL4wR6cJ1hG5dF0sA"
 
@@ -138,6 +139,34 @@ def test_names_that_say_secret(name):
 def test_facts_stay(field):
     """What only speaks of secrets is evidence, and stays."""
     assert redact(field) == (field, 0)
+
+
+NAMES = ("password", "apiKey", "key", "Name", "value", "Value", "url", "data", "tokens", "note")
+LURES = (
+    "password=hunter22", '{"token": "abcdefgh"}', '{"token":"abcdefgh"}', "https://joe:hunter2@example.com/", "plain",
+    f"Bearer {WORD}", f"ghp_{WORD}", f'secret_access_key": "{WORD}abcdefgh', "DB_PASSWORD",
+    "-----BEGIN PRIVATE KEY-----",
+)  # fmt: skip
+LURED = st.recursive(
+    st.sampled_from(LURES) | st.text(max_size=20) | st.integers() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), LURED, max_size=4))
+@settings(max_examples=500)
+def test_what_is_called_clean_at_a_glance_is_clean(value):
+    """Whatever the whole search would find keeps a record from the quick way."""
+    text = plain(value)
+    if text is not None and is_clean(text):
+        assert redact(value) == (value, 0)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_no_secret_looks_clean_at_a_glance(name):
+    text = SHAPES[name]
+    for value in ({"note": text}, {"note": [f"see {text} here"]}, {text: 1}, {"note": json.dumps({"note": text})}):
+        assert plain(value) is None or not is_clean(plain(value))
 
 
 @given(st.binary(max_size=600), st.sampled_from(["", "Bearer", "token", "secretaccesskey", "eyJ", "AIza", "ATATT3"]))

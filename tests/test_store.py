@@ -2,6 +2,8 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -10,24 +12,20 @@ from agent.lock import Locked, lock
 from agent.store import DATABASE, StateUnusable, Store
 
 
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "state") as store:
-        yield store
-
-
 def _mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
 def _start(store, name):
-    with store.transaction() as connection:
-        connection.execute("INSERT INTO run (collector, started_at) VALUES (?, 0)", (name,))
+    return store.write(lambda connection: connection.execute(_START, (name,)).lastrowid)
+
+
+_START = "INSERT INTO run (collector, started_at) VALUES (?, 0)"
 
 
 def _runs(store):
-    with store.reading() as connection:
-        return [row["collector"] for row in connection.execute("SELECT collector FROM run ORDER BY id")]
+    rows = store.read(lambda connection: connection.execute("SELECT collector FROM run ORDER BY id").fetchall())
+    return [row["collector"] for row in rows]
 
 
 def test_only_the_owner_may_look(tmp_path):
@@ -38,9 +36,9 @@ def test_only_the_owner_may_look(tmp_path):
             _start(store, "aws")
             with lock(store.directory, "deliver"):
                 files = [path for path in store.directory.rglob("*") if path.is_file()]
-                assert {path.name: oct(_mode(path)) for path in files} == dict.fromkeys(
-                    [DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "state.lock", "deliver.lock"], oct(0o600)
-                )
+                names = [DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "state.lock", "state.open", "ballast"]
+                modes = {path.name: oct(_mode(path)) for path in files}
+                assert modes == dict.fromkeys([*names, "deliver.lock"], oct(0o600))
             assert (_mode(store.directory), _mode(store.directory / "locks")) == (0o700, 0o700)
     finally:
         os.umask(before)
@@ -48,9 +46,13 @@ def test_only_the_owner_may_look(tmp_path):
 
 def test_a_transaction_is_whole_or_nothing(store):
     """An error inside a transaction leaves nothing of it, and the store usable."""
-    with pytest.raises(sqlite3.OperationalError, match="nowhere"), store.transaction() as connection:  # noqa: PT012 the error must come inside
-        connection.executemany("INSERT INTO run (collector, started_at) VALUES (?, 0)", [("a",), ("b",)])
+
+    def work(connection):
+        connection.executemany(_START, [("a",), ("b",)])
         connection.execute("DELETE FROM nowhere")
+
+    with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+        store.write(work)
     assert _runs(store) == []
     _start(store, "b")
     assert _runs(store) == ["b"]
@@ -58,12 +60,14 @@ def test_a_transaction_is_whole_or_nothing(store):
 
 def test_a_commit_survives_a_power_cut(store):
     """The connection waits for the disk at each commit, and deleted content is overwritten."""
-    with store.reading() as connection:
-        pragmas = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS}
-    assert pragmas == _PRAGMAS
+    assert {name: store.read(partial(_pragma, name)) for name in _PRAGMAS} == _PRAGMAS
 
 
 _PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1, "auto_vacuum": 2}
+
+
+def _pragma(name, connection):
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
 def test_what_was_committed_is_there_again(tmp_path):
@@ -73,6 +77,7 @@ def test_what_was_committed_is_there_again(tmp_path):
             _start(store, name)
     with Store(tmp_path) as store:
         assert _runs(store) == ["a", "b", "c"]
+    assert not (tmp_path / "damaged").exists()
 
 
 def test_threads_and_stores_take_turns(tmp_path):
@@ -96,30 +101,33 @@ def test_a_newer_schema_is_refused(tmp_path):
     connection = sqlite3.connect(tmp_path / DATABASE)
     connection.execute("PRAGMA user_version=99")
     connection.close()
-    with pytest.raises(StateUnusable, match=r"schema 99 is newer than this agent's \d+; upgrade the agent"):
+    with pytest.raises(StateUnusable, match="a newer agent made it; upgrade this one"):
         Store(tmp_path)
 
 
-def test_a_migration_that_breaks_leaves_the_old_schema(tmp_path):
-    """A database that cannot be migrated is unusable, and no half of a schema is in it."""
-    connection = sqlite3.connect(tmp_path / DATABASE)
-    connection.execute("CREATE TABLE ledger (own INTEGER)")
-    connection.close()
-    with pytest.raises(StateUnusable, match="ledger"):
-        Store(tmp_path)
-    connection = sqlite3.connect(tmp_path / DATABASE)
-    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema")]
-    connection.close()
-    assert tables == ["ledger"]
+def _somebody_elses(path):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE ledger (own INTEGER)")
+
+
+def _no_database(path):
+    path.write_bytes(b"not a database, but long enough to be one" * 50)
+
+
+@pytest.mark.parametrize("spoil", [_somebody_elses, _no_database])
+def test_what_is_not_ours_is_set_aside(tmp_path, spoil):
+    """A file in the place of the database that the agent did not write is kept to the byte, and a new one is used."""
+    spoil(tmp_path / DATABASE)
+    content = (tmp_path / DATABASE).read_bytes()
+    with Store(tmp_path) as store:
+        _start(store, "aws")
+        assert _runs(store) == ["aws"]
+    (aside,) = (tmp_path / "damaged").glob(f"*/{DATABASE}")
+    assert aside.read_bytes() == content
 
 
 def _a_file(path):
     path.write_text("x")
-
-
-def _no_database(path):
-    path.mkdir()
-    (path / DATABASE).write_bytes(b"not a database, but long enough to be one" * 50)
 
 
 def _a_directory_inside(path):
@@ -130,7 +138,7 @@ def _a_directory_as_lock(path):
     (path / "state.lock").mkdir(parents=True)
 
 
-@pytest.mark.parametrize("spoil", [_a_file, _no_database, _a_directory_inside, _a_directory_as_lock])
+@pytest.mark.parametrize("spoil", [_a_file, _a_directory_inside, _a_directory_as_lock])
 def test_a_state_directory_that_cannot_be_used(tmp_path, spoil):
     """Each way of not being usable is one error that names the path and the reason."""
     spoil(tmp_path / "state")
@@ -156,8 +164,16 @@ def test_what_root_makes_belongs_to_the_owner_of_the_state_directory(tmp_path):
     """A collection by hand as root leaves nothing that the service cannot open."""
     nobody = 65534
     os.chown(tmp_path, nobody, nobody)
-    with Store(tmp_path) as store, lock(tmp_path, "collector-aws"), store.transaction():
+    with Store(tmp_path), lock(tmp_path, "collector-aws"):
         Discovery(base_url="https://api.example.com/v1", fetched_at=0, controls=()).save(tmp_path)
         owners = {file.name: file.stat().st_uid for file in tmp_path.rglob("*")}
-    assert owners.keys() >= {"state.db", "state.db-wal", "state.lock", "controls.json", "locks"}
+    assert owners.keys() >= {
+        "state.db",
+        "state.db-wal",
+        "state.lock",
+        "state.open",
+        "ballast",
+        "controls.json",
+        "locks",
+    }
     assert set(owners.values()) == {nobody}

@@ -90,3 +90,58 @@ def test_what_no_header_can_carry_is_refused(tmp_path, content):
         _ = Token(file).value
     assert str(file) in str(refused.value)
     assert "abc" not in str(refused.value)
+
+
+def test_a_look_takes_up_another_token(tmp_path):
+    """A token that was put into the file is used after the next look; nothing else needs to happen."""
+    file = tmp_path / "token"
+    file.write_text("old")
+    token = Token(file)
+    assert token.value == "old"
+    token.look()
+    assert token.value == "old"
+    fresh = tmp_path / "fresh"
+    fresh.write_text("new")
+    fresh.replace(file)
+    assert token.value == "old"
+    token.look()
+    assert token.value == "new"
+
+
+def test_a_token_that_changed_before_the_first_look(tmp_path):
+    """What changed between the first use and the first look is not missed."""
+    file = tmp_path / "token"
+    file.write_text("old")
+    token = Token(file)
+    assert token.value == "old"
+    file.write_text("new")
+    token.look()
+    assert token.value == "new"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"   \n", b"two words", b"\xff\xfe"])
+def test_a_look_at_what_is_no_token(tmp_path, content):
+    """What is missing, half written or no token changes nothing; once it is one it is taken up."""
+    file = tmp_path / "token"
+    file.write_text("old")
+    token = Token(file)
+    token.look()
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    token.look()
+    assert token.value == "old"
+    file.write_text("newer")
+    token.look()
+    assert token.value == "newer"
+
+
+def test_a_look_at_the_environment(monkeypatch):
+    """An environment never changes, and a look without any token does nothing."""
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.setenv("CHEQUR_TOKEN", "one")
+    token = Token()
+    assert token.value == "one"
+    monkeypatch.setenv("CHEQUR_TOKEN", "two")
+    token.look()
+    assert token.value == "one"

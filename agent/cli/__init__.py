@@ -67,8 +67,7 @@ def _report(error: Exception) -> int:
         case Locked():
             message, code = f"{error}; wait until it is done, or use a state_dir of its own", Exit.UNDELIVERED
         case StateUnusable():
-            remedy = "state_dir must be a directory that the agent's user may write to"
-            message, code = f"{error}; {remedy}", Exit.FAILURE
+            message, code = f"{error}; {error.remedy}", Exit.FAILURE
         case OSError() | sqlite3.OperationalError():
             message, code = f"this machine refuses: {error}", Exit.FAILURE
         case _:

@@ -1,5 +1,6 @@
 """`types` and `permissions`: what can be collected, and what it takes."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,6 +67,9 @@ def permissions(
     config: ConfigPath = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="For all types, whatever is configured.")] = False,
+    format_: Annotated[
+        str, typer.Option("--format", help="json; for aws also terraform and cloudformation: the role and its rollout.")
+    ] = "json",
 ) -> None:
     """Prints the least privilege that the configured evidence types of a source need, ready to paste."""
     from agent.cli.output import print_json
@@ -75,9 +79,17 @@ def permissions(
     names = registry.source_names()
     if source not in names:
         raise typer.BadParameter(f"no source is called {source}{nearest(source, names)}; there are {', '.join(names)}")
-    kinds = registry.evidence_types(source)
+    found = registry.source(source)
+    formats = ("json", *found.formats)
+    if format_ not in formats:
+        known = ", ".join(formats)
+        raise typer.BadParameter(f"{source} has no format {format_}{nearest(format_, formats)}; there are {known}")
     chosen = set() if everything else _configured(config, source)
-    print_json(registry.source(source).grants([kind for kind in kinds if not chosen or kind.id in chosen]))
+    kinds = [kind for kind in registry.evidence_types(source) if not chosen or kind.id in chosen]
+    if format_ == "json":
+        print_json(found.grants(kinds))
+    else:
+        sys.stdout.write(found.formats[format_](kinds))
 
 
 def _configured(config: Path | None, source: str) -> set[str]:

@@ -91,7 +91,7 @@ def deliver(config: ConfigPath = None, *, wait: Wait = _PATIENCE, json: Json = F
     from agent.store import Store
 
     loaded = start(config, verbose=verbose, quiet=True)
-    with Store(loaded.config.state_dir) as store:
+    with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
         delivery = delivered(loaded, store, patience=wait)
     if json:
         print_json(asdict(delivery))
@@ -186,7 +186,7 @@ def _collect(
     from agent.cli.summary import print_summary, summary
     from agent.store import Store
 
-    with Store(loaded.config.state_dir) as store:
+    with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
         controls, api_error = connect.control_map(loaded, connect.token(loaded))
         reports = _run_each(loaded, store, collectors, types, controls)
         items = [item for report in reports for item in report.items]

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -11,6 +12,7 @@ from agent import connect
 from agent.config import Loaded
 from agent.deliver import Outcome
 from agent.exit import Exit
+from agent.items import Accept, Item, Lose, Settlement
 from agent.lock import Locked, lock
 from agent.outbox import Outbox, UnknownItem
 from agent.store import Store
@@ -20,7 +22,7 @@ _LOOK = 0.2  # seconds between looks at what another process delivers
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a delivery came to: `accepted` now, still `owed`, and `rejected` in all."""
+    """What a delivery came to: `accepted` by it, still `owed`, and `rejected` in all."""
 
     outcome: Outcome
     accepted: int
@@ -36,27 +38,30 @@ class Delivery:
 
 def delivered(loaded: Loaded, store: Store, items: Sequence[int] | None = None, *, patience: float) -> Delivery:
     """Delivers all that is owed; or, where another process is at it, waits until it has delivered `items`."""
-    before, refused = _accepted(store), _rejected(store)
+    outbox = Outbox(store)
+    settled: Counter[type] = Counter()
+    before = outbox.count("rejected")
     try:
         with lock(store.directory, "deliver"):
-            outcome = asyncio.run(_drain(loaded, store, patience)) if Outbox(store).owed() else "delivered"
-        owed = Outbox(store).owed()
+            is_owed = outbox.next_due() is not None or outbox.count("in_flight")
+            outcome = asyncio.run(_drain(loaded, store, patience, settled)) if is_owed else "delivered"
+        owed, accepted = outbox.owed(), settled[Accept]
     except Locked:
         outcome = _wait(store, items, patience)
-        owed = _owed(Outbox(store), items)
-    rejected = _rejected(store)
-    ours = [
-        _state(Outbox(store), item) for item in items or ()
-    ]  # the other process may have been quicker than `before`
-    accepted = max(_accepted(store) - before, ours.count("accepted"))
-    undelivered = owed or rejected > refused or "rejected" in ours
+        owed, accepted = _owed(outbox, items), _accepted(outbox, items)
+    rejected = outbox.count("rejected")
+    ours = {_state(outbox, item) for item in items or ()}
+    undelivered = owed or settled[Lose] or rejected > before or ours & {"rejected", "lost"}
     code = Exit.REFUSED if outcome == "held" else Exit.UNDELIVERED if undelivered else Exit.WELL
-    sentence = _sentence(Outbox(store), outcome, accepted, owed, rejected)
+    sentence = _sentence(outbox, outcome, accepted, owed, rejected)
     return Delivery(outcome, accepted, owed, rejected, code, sentence)
 
 
-async def _drain(loaded: Loaded, store: Store, patience: float) -> Outcome:
-    deliverer, client = connect.deliverer(loaded, store, connect.token(loaded))
+async def _drain(loaded: Loaded, store: Store, patience: float, settled: Counter[type]) -> Outcome:
+    def observe(_item: Item, settlement: Settlement) -> None:
+        settled[type(settlement)] += 1
+
+    deliverer, client = connect.deliverer(loaded, store, connect.token(loaded), observe)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, deliverer.stop)
@@ -83,22 +88,15 @@ def _owed(outbox: Outbox, items: Sequence[int] | None) -> int:
     return sum(_state(outbox, item) in ("pending", "in_flight", "deferred") for item in items)
 
 
+def _accepted(outbox: Outbox, items: Sequence[int] | None) -> int:
+    return sum(_state(outbox, item) == "accepted" for item in items or ())
+
+
 def _state(outbox: Outbox, item_id: int) -> str:
     try:
         return outbox.item(item_id).state
-    except UnknownItem:  # it is in the ledger
-        return "accepted"
-
-
-def _accepted(store: Store) -> int:
-    from agent.ledger import Ledger
-
-    return Ledger(store).count()
-
-
-def _rejected(store: Store) -> int:
-    counts = Outbox(store).counts()
-    return counts["rejected"].items if "rejected" in counts else 0
+    except UnknownItem:
+        return "lost" if outbox.is_lost(item_id) else "accepted"
 
 
 def _sentence(outbox: Outbox, outcome: Outcome, accepted: int, owed: int, rejected: int) -> str:
@@ -114,4 +112,9 @@ def _sentence(outbox: Outbox, outcome: Outcome, accepted: int, owed: int, reject
         told.append("Run `chequr-agent deliver` again, or leave it to `chequr-agent run`.")
     if rejected:
         told.append(f"{count(rejected, 'item')} rejected: `chequr-agent outbox list --state rejected` says why.")
+    losses = outbox.losses()
+    if losses:
+        told.append(
+            f"{count(sum(loss.items for loss in losses), 'item')} lost: `chequr-agent outbox losses` says which."
+        )
     return " ".join(told)

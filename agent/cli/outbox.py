@@ -11,7 +11,6 @@ import typer
 from agent.cli.options import ConfigPath, Json, start
 
 if TYPE_CHECKING:
-    from agent.items import Item
     from agent.store import Store
 
 app = typer.Typer(help="What is owed to the API, and what it refused.", no_args_is_help=True)
@@ -84,21 +83,71 @@ def retry(
         list[int] | None, typer.Argument(metavar="ID", min=1, max=_LAST, help="All rejected items without it.")
     ] = None,
     config: ConfigPath = None,
+    *,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Send under another Idempotency-Key, as the API has one more to judge.")
+    ] = False,
 ) -> None:
-    """Makes rejected or deferred items due now, with the same body and Idempotency-Key."""
+    """Makes rejected or deferred items due now, with the same body and, as a rule, the same Idempotency-Key.
+
+    What the API would only answer as before needs --new-key; what may have arrived is looked up at its control first.
+    """
     import time
+    from collections import Counter
 
     from agent.cli.output import count, say
     from agent.outbox import Outbox
+    from agent.verdict import needs_another_key
 
+    why: Counter[str] = Counter()
     with _store(config) as store:
         outbox = Outbox(store)
-        chosen = [outbox.item(item_id).id for item_id in item_ids] if item_ids else _ids(outbox.items(["rejected"]))
-        retried = outbox.retry(chosen, now=time.time())
-    if not retried:
+        items = map(outbox.item, item_ids) if item_ids else outbox.items(["rejected"])
+        chosen = []
+        for item in items:
+            reason = None if new_key else needs_another_key(item)
+            if reason:
+                why[reason] += 1
+            else:
+                chosen.append(item.id)
+        retried = outbox.retry(chosen, now=time.time(), renewed=new_key)
+    for reason, items_of_it in why.items():
+        say(f"{count(items_of_it, 'item')} not retried: {reason}; --new-key sends under another one.")
+    if retried:
+        say(f"{count(retried, 'item')} due now. `chequr-agent deliver` sends at once; a running agent does by itself.")
+    elif not why:
         say("There is nothing to retry: only rejected and deferred items are.")
+
+
+@app.command()
+def losses(config: ConfigPath = None, *, json: Json = False) -> None:
+    """Lists what was queued and is known to be gone, as after a disk has failed. It is read anew at the next run."""
+    from agent.cli.output import print_line, say, table, when
+    from agent.outbox import Outbox
+
+    with _store(config) as store:
+        found = Outbox(store).losses()
+    if json:
+        for loss in found:
+            print_line(asdict(loss))
         return
-    say(f"{count(retried, 'item')} due now. `chequr-agent deliver` sends at once; a running agent does it by itself.")
+    if not found:
+        say("Nothing that was queued is lost.")
+        return
+    headings = ("found", "items", "count", "collector", "evidence type", "target", "control", "why")
+    rows = (
+        (
+            when(loss.found_at), f"{loss.first_item}-{loss.last_item}" if loss.items > 1 else loss.first_item,
+            loss.items, loss.collector or "not known", loss.evidence_type or "not known", loss.target,
+            loss.control_id or ("all of it" if loss.collector else "not known"), loss.reason,
+        )
+        for loss in found
+    )  # fmt: skip
+    table(headings, rows, right=("items", "count"))
+    say(
+        "Where a collector is named, what it had read is read anew at its next run; `chequr-agent collect` does it now."
+    )
+    say("The damaged files are in the state directory, in damaged/; the agent never deletes them.")
 
 
 @app.command()
@@ -144,7 +193,7 @@ def _store(config: Path | None) -> "Iterator[Store]":
     from agent.store import Store
 
     loaded = start(config, quiet=True)
-    with Store(loaded.config.state_dir) as store:
+    with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
         yield store
 
 
@@ -160,15 +209,13 @@ def _state(state: str) -> Any:
     return state
 
 
-def _ids(items: "Iterator[Item]") -> list[int]:
-    return [item.id for item in items]
-
-
 def _facts(outbox: Any, item_id: int) -> dict[str, Any]:
     import json
 
+    from agent.cli.states import next_step
+
     item, body = outbox.item(item_id), outbox.body(item_id)
-    return {**asdict(item), "body": json.loads(body) if body else None}
+    return {**asdict(item), "next_step": next_step(item), "body": json.loads(body) if body else None}
 
 
 def _print(facts: dict[str, Any]) -> None:
@@ -176,7 +223,7 @@ def _print(facts: dict[str, Any]) -> None:
 
     body = facts.pop("body", None)
     for name, value in facts.items():
-        moment = name.endswith("_at") or name == "due"
+        moment = name.endswith(("_at", "_since")) or name == "due"
         if value is not None:
             say(f"{name:>14}  {when(value) if moment and isinstance(value, float) else value}")
     if body is not None:

@@ -9,15 +9,8 @@ from agent.cli.options import ConfigPath, Json, start
 
 if TYPE_CHECKING:
     from agent.config import Collector, Loaded
+    from agent.outbox import Outbox
     from agent.store import Store
-
-_STATES = {
-    "pending": "waiting to be sent",
-    "in_flight": "being sent",
-    "deferred": "will be tried again by itself",
-    "rejected": "refused by the API: `chequr-agent outbox show ID` says why, `outbox retry` sends again",
-    "discarded": "given up by hand",
-}
 
 
 def status(config: ConfigPath = None, *, json: Json = False) -> None:
@@ -26,7 +19,7 @@ def status(config: ConfigPath = None, *, json: Json = False) -> None:
     from agent.store import Store
 
     loaded = start(config, quiet=True)
-    with Store(loaded.config.state_dir) as store:
+    with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
         facts = _facts(loaded, store)
     if json:
         print_json(facts)
@@ -44,9 +37,23 @@ def _facts(loaded: "Loaded", store: "Store") -> dict[str, Any]:
         "state_dir": str(loaded.config.state_dir),
         "outbox": {state: asdict(count) for state, count in outbox.counts().items()},
         "accepted": Ledger(store).count(),
+        "lost": sum(loss.items for loss in outbox.losses()),
         "hold": asdict(hold) if hold else None,
+        "token": _token(loaded, outbox),
         "collectors": [_collector(collector, store) for collector in loaded.collectors.values()],
     }
+
+
+def _token(loaded: "Loaded", outbox: "Outbox") -> dict[str, Any]:
+    """Which token is in its place, and when it was first used here; the secret itself is never shown."""
+    from agent.errors import TokenUnusable
+    from agent.token import Token
+
+    try:
+        fingerprint = Token(loaded.config.chequr.token_file).fingerprint
+    except TokenUnusable as error:
+        return {"fingerprint": None, "first_seen": None, "problem": str(error)}
+    return {"fingerprint": fingerprint, "first_seen": outbox.token_seen(fingerprint), "problem": None}
 
 
 def _collector(collector: "Collector", store: "Store") -> dict[str, Any]:
@@ -68,10 +75,12 @@ def _collector(collector: "Collector", store: "Store") -> dict[str, Any]:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    from agent.cli.output import say, size, table, when
+    from agent.cli.output import count, say, size, table, when
+    from agent.cli.states import STATES, about_hold
+    from agent.items import Hold
 
     rows = [
-        (state, f"{held['items']:,}", size(held["bytes"]), when(held["oldest"]), _STATES[state])
+        (state, f"{held['items']:,}", size(held["bytes"]), when(held["oldest"]), STATES[state])
         for state, held in facts["outbox"].items()
     ]
     if rows:
@@ -79,12 +88,29 @@ def _print(facts: dict[str, Any]) -> None:
     else:
         say("The outbox is empty: nothing is owed.")
     say(f"Accepted by the API so far: {facts['accepted']:,}.")
+    if facts["lost"]:
+        say(f"LOST: {count(facts['lost'], 'item')}; `chequr-agent outbox losses` says which, and why.")
     if facts["hold"]:
-        say(f"HELD since {when(facts['hold']['since'])}: {facts['hold']['reason']}")
-        say("Nothing is sent until the API takes the token again. Renew it; nothing is lost meanwhile.")
+        hold = Hold(**facts["hold"])
+        say(f"HELD since {when(hold.since)}: {hold.reason}")
+        say(f"{about_hold(hold)} A running agent takes it up by itself; nothing is lost meanwhile.")
+    say(_about_token(facts["token"]))
     say()
     headings = ("collector", "schedule", "last run", "outcome", "records", "gaps", "next run")
     table(headings, map(_row, facts["collectors"]), right=("records", "gaps"))
+
+
+def _about_token(token: dict[str, Any]) -> str:
+    import time
+
+    from agent.cli.output import when
+    from agent.token import is_due_for_rotation
+
+    if token["problem"]:
+        return f"Token: {token['problem']}"
+    seen = token["first_seen"]
+    told = f"Token {token['fingerprint']}, {f'first used here {when(seen)}' if seen else 'not used here yet'}."
+    return f"{told} Rotate it: it is older than 90 days." if is_due_for_rotation(seen, now=time.time()) else told
 
 
 def _row(collector: dict[str, Any]) -> tuple[object, ...]:

@@ -1,5 +1,6 @@
 """The way into one account: its credentials, who they turn out to be, and clients that use them."""
 
+import threading
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
@@ -34,14 +35,21 @@ class Caller(NamedTuple):
 
 
 class Access:
-    """Credentials of one account: the ambient ones, or those of a role assumed with them and renewed in time."""
+    """Credentials of one account: the ambient ones, or those of a role assumed with them and renewed in time.
 
-    def __init__(self, sessions: Sessions, account: AccountSettings, regions: tuple[str, ...] | None) -> None:
+    `reads` are the answers of all places of the account: what is read for the account may be a region's as well.
+    """
+
+    def __init__(
+        self, sessions: Sessions, account: AccountSettings, regions: tuple[str, ...] | None, reads: Reads
+    ) -> None:
         self.settings = account
         self.regions = regions
+        self.reads = reads
         self._sessions = sessions
-        self._reads = Reads()
         self._caller: Caller | None = None
+        self._places = 0
+        self._lock = threading.Lock()
         with translation("sts:GetCallerIdentity", None):
             self._session = sessions.new()
             self.home = _home(self._session, account, regions)
@@ -54,8 +62,20 @@ class Access:
     def caller(self) -> Caller:
         """Who reads. Asked of AWS once, which also assumes the role. Raises CollectionError."""
         if self._caller is None:
-            self._caller = self._reads.read("sts:GetCallerIdentity", {}, self._ask)
+            self._caller = self.reads.read("sts:GetCallerIdentity", {}, self._ask)
         return self._caller
+
+    def entered(self) -> None:
+        """One more place of the account is read."""
+        with self._lock:
+            self._places += 1
+
+    def left(self) -> None:
+        """A place of the account is done with. With the last one the answers go."""
+        with self._lock:
+            self._places -= 1
+            if self._places == 0:
+                self.reads.clear()
 
     def _ask(self) -> Caller:
         with translation("sts:GetCallerIdentity", None), closing(self.client("sts", self.home)) as sts:

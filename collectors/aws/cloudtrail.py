@@ -1,13 +1,18 @@
-"""AWS CloudTrail: which trails record what happens in the account, and whether they do."""
+"""AWS CloudTrail: which trails record what happens in the account, and what its history says that happened."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 
 from pydantic import Field
 
 from collectors.aws.moment import Instant
+from collectors.aws.privileged_events import PrivilegedEvent, events, lookups
 from collectors.aws.targets import Account, Answer
-from collectors.contract import Gap, Record, evidence
+from collectors.contract import Gap, Period, Record, evidence
+
+HISTORY = timedelta(days=90)  # that CloudTrail keeps
+DELAY = timedelta(minutes=15)  # by which an event is in the history
 
 
 class DataResources(Record):
@@ -85,6 +90,20 @@ def trails(account: Account) -> Iterator[Trail | Gap]:
         else:
             found |= seen
     yield from account.each(found.values(), partial(_trail, account), resource=lambda trail: str(trail["TrailARN"]))
+
+
+@evidence("cloudtrail:LookupEvents", "ec2:DescribeRegions", window=timedelta(days=30), retention=HISTORY)
+def privileged_events(account: Account, period: Period) -> Iterator[PrivilegedEvent | Gap]:
+    """Who gave away rights, weakened a guard, or signed in as root in the period, as CloudTrail's history has it.
+
+    An event takes up to 15 minutes to get there, so what is read begins and ends 15 minutes before the period does.
+    """
+    known = Period(period.since - DELAY, period.until - DELAY)
+    for seen in account.each(lookups(account), partial(events, account, known), resource=str):
+        if isinstance(seen, Gap):
+            yield seen
+        else:
+            yield from seen
 
 
 def _described(account: Account, region: str) -> dict[str, Answer]:

@@ -31,8 +31,15 @@ NOT_ENABLED = frozenset({
     "SubscriptionRequiredException",
 })  # fmt: skip
 NOT_FOUND = frozenset({
-    "NoSuchBucket", "NoSuchEntity", "NotFoundException", "ResourceNotFoundException", "TrailNotFoundException",
+    "AWS.SimpleQueueService.NonExistentQueue", "DBClusterSnapshotNotFoundFault", "DBSnapshotNotFound",
+    "FileSystemNotFound", "LoadBalancerNotFound", "NoSuchBucket", "NoSuchConfigRuleException", "NoSuchDistribution",
+    "NoSuchEntity", "NotFound", "NotFoundException", "PolicyNotFoundException", "QueueDoesNotExist",
+    "ResourceNotFoundException", "TableNotFoundException", "TrailNotFoundException", "WAFNonexistentItemException",
 })  # fmt: skip
+# Denials by their code, but what they say is that the service is off.
+OFF = frozenset({"Macie is not enabled"})
+
+NOT_AWS = "the answer is not one of AWS's: something between this machine and AWS gave it"
 
 
 @contextmanager
@@ -42,6 +49,7 @@ def translation(operation: str, permission: str | None, *, elsewhere: bool = Fal
     `elsewhere` says that the call goes to another region than the one where the credentials proved good.
     """
     from botocore import exceptions as aws
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -61,6 +69,8 @@ def translation(operation: str, permission: str | None, *, elsewhere: bool = Fal
         raise Unauthenticated(str(error), operation=operation) from error
     except (aws.ConnectionError, aws.HTTPClientError, aws.IncompleteReadError) as error:
         raise Unavailable(str(error), operation=operation) from error
+    except ResponseParserError as error:
+        raise Unavailable(NOT_AWS, operation=operation) from error
     except aws.BotoCoreError as error:
         raise Invalid(str(error), operation=operation) from error
 
@@ -77,7 +87,7 @@ def _answered(
     fault, status = response.get("Error", {}), response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     name = str(fault.get("Code", ""))
     message = _words(name, str(fault.get("Message", "")))
-    if name in NOT_ENABLED:
+    if name in NOT_ENABLED or any(off in message for off in OFF):
         return NotEnabled(message, operation=operation)
     if name in UNKNOWN_CREDENTIALS and elsewhere:
         reason = f"the region refuses credentials that are good in another one, so it is not enabled: {message}"
@@ -93,5 +103,7 @@ def _answered(
 
 def _words(name: str, message: str) -> str:
     """The code and the reason, without the blob that EC2 appends, which only the account's owner can decode."""
+    if message.lstrip().startswith("<"):
+        return f"{name}: {NOT_AWS}"
     reason = message.partition("Encoded authorization failure message")[0].strip()
     return f"{name}: {reason}" if reason else name

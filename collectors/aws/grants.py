@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from collectors.aws.permissions import DISCOVERY
 from collectors.aws.targets import Region
 from collectors.contract import EvidenceType
-
-DISCOVERY = "ec2:DescribeRegions"
 
 
 def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:

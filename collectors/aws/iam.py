@@ -1,4 +1,4 @@
-"""AWS Identity and Access Management: the root user, users and the password policy."""
+"""AWS Identity and Access Management: the root user, users, their keys, policies and passwords."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -7,13 +7,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from collectors.aws.credential_report import credential_report, moment
+from collectors.aws.access_keys import AccessKey, keys_of
+from collectors.aws.attached_policies import AttachedPolicy, attached, reach
+from collectors.aws.credential_report import KEYS, credential_report, days, keys_last_used, latest, moment
 from collectors.aws.moment import Instant
 from collectors.aws.targets import Account, Answer
 from collectors.contract import Gap, Record, evidence
 
 REPORT = ("iam:GenerateCredentialReport", "iam:GetCredentialReport")
-ROOT_USES = ("password_last_used", "access_key_1_last_used_date", "access_key_2_last_used_date")
 
 MfaType = Literal["virtual", "security_key", "hardware"]
 
@@ -67,6 +68,25 @@ class RootAccount(Record):
     report_generated_at: Instant = Field(description="When AWS drew up the credential report: up to four hours ago.")
 
 
+class UserActivity(Record):
+    """When one IAM user was last active, as of the credential report."""
+
+    user: str = Field(description="The user's name.")
+    arn: str = Field(description="The user's ARN.")
+    account: str = Field(description="The account that the user belongs to.")
+    created_at: Instant | None = Field(description="When the user was created; null where the report does not say.")
+    age_days: int | None = Field(description="Days since then; null where the report does not say.")
+    password_enabled: bool = Field(description="Whether the user has a password for the console.")
+    password_last_used: Instant | None = Field(description="The last sign-in; null where AWS knows of none.")
+    active_keys: int = Field(description="How many of the user's access keys are active.")
+    keys_last_used: Instant | None = Field(
+        description="The last use of the access keys that the user still has; null where AWS knows of none."
+    )
+    last_activity: Instant | None = Field(description="The later of both uses; null where AWS knows of none.")
+    days_inactive: int | None = Field(description="Days since then; null where AWS knows of no activity.")
+    report_generated_at: Instant = Field(description="When AWS drew up the credential report: up to four hours ago.")
+
+
 @evidence("iam:GetAccountPasswordPolicy")
 def password_policy(account: Account) -> Iterator[PasswordPolicy]:
     """The account's password policy; a record that says so where none was ever set."""
@@ -95,6 +115,29 @@ def user_mfa(account: Account) -> Iterator[UserMfa | Gap]:
     yield from account.each(report.users(), look, resource=lambda row: row["arn"])
 
 
+@evidence(*REPORT, "iam:GetAccessKeyLastUsed", "iam:ListAccessKeys")
+def access_keys(account: Account) -> Iterator[AccessKey | Gap]:
+    """Every access key's state, age and last use; root's keys as far as the credential report tells of them."""
+    report = credential_report(account)
+    look = partial(keys_of, account, report.generated_at)
+    for keys in account.each(report.rows(), look, resource=lambda row: row["arn"]):
+        yield from [keys] if isinstance(keys, Gap) else keys
+
+
+@evidence(*REPORT)
+def inactive_users(account: Account) -> Iterator[UserActivity | Gap]:
+    """Every IAM user's last activity, by password or access key, and the days since."""
+    report = credential_report(account)
+    look = partial(_activity, account, report.generated_at)
+    yield from account.each(report.users(), look, resource=lambda row: row["arn"])
+
+
+@evidence("iam:GetAccountAuthorizationDetails")
+def admin_privileges(account: Account) -> Iterator[AttachedPolicy | Gap]:
+    """Every attached policy, managed or inline: whether it allows everything, and whom it is attached to."""
+    yield from account.each(attached(account), partial(reach, account), resource=lambda policy: policy.resource)
+
+
 @evidence(*REPORT, "iam:GetAccountSummary", "iam:ListVirtualMFADevices")
 def root_account(account: Account) -> Iterator[RootAccount]:
     """The root user: its second factor, its access keys, and its last use."""
@@ -111,7 +154,7 @@ def root_account(account: Account) -> Iterator[RootAccount]:
         virtual_mfa=virtual,
         hardware_mfa=None if virtual else mfa,
         root_access_keys=summary["AccountAccessKeysPresent"] > 0,
-        root_last_used=max(filter(None, (moment(root.get(use)) for use in ROOT_USES)), default=None),
+        root_last_used=latest((moment(root.get("password_last_used")), keys_last_used(root))),
         report_generated_at=report.generated_at,
     )
 
@@ -128,6 +171,25 @@ def _user_mfa(account: Account, generated_at: datetime, row: dict[str, str]) -> 
         mfa_active=active,
         mfa_type=tuple(sorted({_mfa_type(device["SerialNumber"]) for device in devices})),
         password_last_used=moment(row["password_last_used"]),
+        report_generated_at=generated_at,
+    )
+
+
+def _activity(account: Account, generated_at: datetime, row: dict[str, str]) -> UserActivity:
+    created, signed_in, used = moment(row["user_creation_time"]), moment(row["password_last_used"]), keys_last_used(row)
+    last = latest((signed_in, used))
+    return UserActivity(
+        user=row["user"],
+        arn=row["arn"],
+        account=account.account,
+        created_at=created,
+        age_days=days(created, account.run.started),
+        password_enabled=row["password_enabled"] == "true",  # noqa: S105 - a column of the report
+        password_last_used=signed_in,
+        active_keys=sum(row[f"{key}_active"] == "true" for key in KEYS),
+        keys_last_used=used,
+        last_activity=last,
+        days_inactive=days(last, account.run.started),
         report_generated_at=generated_at,
     )
 

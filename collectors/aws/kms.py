@@ -1,16 +1,14 @@
 """AWS Key Management Service: keys, their rotation, and whom they admit."""
 
-import json
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from pydantic import Field
 
 from collectors.aws.moment import Instant
+from collectors.aws.policies import open_statements
 from collectors.aws.targets import Answer, Region
 from collectors.contract import Gap, Record, evidence
-from collectors.errors import Invalid
 
 PAGE = 1000
 ROTATABLE_ORIGINS = frozenset({"AWS_KMS", "EXTERNAL"})
@@ -51,7 +49,7 @@ def _key(region: Region, listed: Answer) -> KeyRotation:
     key = region.read("kms:DescribeKey", KeyId=key_id)["KeyMetadata"]
     rotation = _rotation(region, key) or {}
     policy = region.read("kms:GetKeyPolicy", KeyId=key_id, PolicyName="default")["Policy"]
-    conditions = [bool(statement.get("Condition")) for statement in _open_statements(policy)]
+    conditions = [bool(statement.get("Condition")) for statement in open_statements(policy, "kms:GetKeyPolicy")]
     return KeyRotation(
         key=key_id,
         arn=key["Arn"],
@@ -75,19 +73,3 @@ def _rotation(region: Region, key: Answer) -> Answer | None:
     if key["KeySpec"] != "SYMMETRIC_DEFAULT" or key["Origin"] not in ROTATABLE_ORIGINS:
         return None
     return region.find(("UnsupportedOperationException",), "kms:GetKeyRotationStatus", KeyId=key["KeyId"])
-
-
-def _open_statements(policy: str) -> Iterator[dict[str, Any]]:
-    """The statements of a key policy that allow every principal something."""
-    try:
-        statements = json.loads(policy)["Statement"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise Invalid("the key policy is not a policy document", operation="kms:GetKeyPolicy") from error
-    for statement in [statements] if isinstance(statements, dict) else statements:
-        if statement.get("Effect") == "Allow" and _is_everyone(statement.get("Principal")):
-            yield statement
-
-
-def _is_everyone(principal: Any) -> bool:
-    named = principal.get("AWS", ()) if isinstance(principal, dict) else principal
-    return "*" in ([named] if isinstance(named, str) else named or ())

@@ -6,21 +6,16 @@ from typing import Any
 
 from pydantic import Field
 
+from collectors.aws.bucket_rules import LifecycleRule, ReplicationRule, lifecycle_rules, replication_rules
+from collectors.aws.buckets import LISTED, Bucket, each_bucket, place
 from collectors.aws.targets import Account, Answer
+from collectors.aws.transport import least_tls_version, mentions_plain_http, refuses_plain_http
 from collectors.contract import Gap, Record, evidence
 
-PAGE = 1000  # AWS tells each bucket's region only where a page size is asked for
-LISTED = ("s3:ListAllMyBuckets", "s3:GetBucketLocation")
-FIRST_REGION, FIRST_EUROPEAN_REGION = "us-east-1", "eu-west-1"  # older than regions' names in S3
 
-
-class BucketEncryption(Record):
+class BucketEncryption(Bucket):
     """How one bucket encrypts what is put into it, and whether the bucket itself keeps the public out."""
 
-    bucket: str = Field(description="The bucket's name.")
-    arn: str = Field(description="The bucket's ARN.")
-    account: str = Field(description="The account that owns the bucket.")
-    region: str = Field(description="The region that the bucket is in.")
     encryption: str | None = Field(
         description="The default encryption: `AES256`, `aws:kms` or `aws:kms:dsse`; null where none is set."
     )
@@ -61,13 +56,9 @@ class AclGrant(Record):
     permission: str = Field(description="`FULL_CONTROL`, `READ`, `WRITE`, `READ_ACP` or `WRITE_ACP`.")
 
 
-class BucketPublicAccess(Record):
+class BucketPublicAccess(Bucket):
     """What lets the public into one bucket, and what keeps it out."""
 
-    bucket: str = Field(description="The bucket's name.")
-    arn: str = Field(description="The bucket's ARN.")
-    account: str = Field(description="The account that owns the bucket.")
-    region: str = Field(description="The region that the bucket is in.")
     bucket_block: PublicAccessBlock | None = Field(
         description="The bucket's own public access block; null where none is set."
     )
@@ -80,10 +71,44 @@ class BucketPublicAccess(Record):
     acl_grants: tuple[AclGrant, ...] = Field(description="The grants of the bucket's access control list.")
 
 
+class BucketLoggingVersioning(Bucket):
+    """Where one bucket's accesses are logged, and how its objects are kept, copied and deleted."""
+
+    log_bucket: str | None = Field(description="The bucket that access logs go to; null where there are none.")
+    log_prefix: str | None = Field(description="What the logs' names begin with; null where there are none.")
+    versioning: str | None = Field(description="`Enabled` or `Suspended`; null where it was never switched on.")
+    mfa_delete: bool | None = Field(
+        description="Whether deleting a version takes a second factor; null where that was never set."
+    )
+    lifecycle_rules: tuple[LifecycleRule, ...] = Field(description="The rules by which objects expire, or move.")
+    object_lock: bool = Field(description="Whether objects can be locked against deletion.")
+    object_lock_mode: str | None = Field(
+        description="How new objects are locked: `GOVERNANCE` or `COMPLIANCE`; null where they are not by default."
+    )
+    object_lock_days: int | None = Field(description="Days that they are locked for; null where it is not in days.")
+    object_lock_years: int | None = Field(description="Years that they are locked for; null where it is not in years.")
+    replication_rules: tuple[ReplicationRule, ...] = Field(description="The rules by which objects are copied.")
+
+
+class BucketTls(Bucket):
+    """What one bucket's policy says of requests without TLS."""
+
+    has_policy: bool = Field(description="Whether there is a bucket policy.")
+    deny_insecure_transport: bool = Field(
+        description="Whether the policy denies everyone every action without TLS, on the bucket and all its objects."
+    )
+    deny_insecure_transport_in_part: bool = Field(
+        description="Whether it does so for some only: principals, actions or objects, or under further conditions."
+    )
+    minimum_tls_version: str | None = Field(
+        description="The version of TLS below which it denies everyone every action; null where it names none."
+    )
+
+
 @evidence(*LISTED, "s3:GetEncryptionConfiguration", "s3:GetBucketPublicAccessBlock")
 def bucket_encryption(account: Account) -> Iterator[BucketEncryption | Gap]:
     """The default encryption of every bucket, and whether the bucket blocks public access."""
-    yield from account.each(_buckets(account), partial(_encryption, account), resource=_name)
+    yield from each_bucket(account, partial(_encryption, account))
 
 
 @evidence(
@@ -96,18 +121,36 @@ def bucket_encryption(account: Account) -> Iterator[BucketEncryption | Gap]:
 def bucket_public_access(account: Account) -> Iterator[BucketPublicAccess | Gap]:
     """What decides whether the public can enter a bucket: both public access blocks, its policy and its ACL."""
     block = _block(account, "s3control:GetPublicAccessBlock", AccountId=account.account)
-    yield from account.each(_buckets(account), partial(_public_access, account, block), resource=_name)
+    yield from each_bucket(account, partial(_public_access, account, block))
+
+
+@evidence(
+    *LISTED,
+    "s3:GetBucketLogging",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketVersioning",
+    "s3:GetLifecycleConfiguration",
+    "s3:GetReplicationConfiguration",
+)
+def bucket_logging_versioning(account: Account) -> Iterator[BucketLoggingVersioning | Gap]:
+    """Every bucket's access logging, versioning, lifecycle, object lock and replication."""
+    yield from each_bucket(account, partial(_logging_versioning, account))
+
+
+@evidence(*LISTED, "s3:GetBucketPolicy")
+def bucket_tls_only(account: Account) -> Iterator[BucketTls | Gap]:
+    """Whether every bucket's policy refuses requests without TLS."""
+    yield from each_bucket(account, partial(_tls, account))
 
 
 def _encryption(account: Account, bucket: Answer) -> BucketEncryption:
-    place = _place(account, bucket)
-    asked = {"Bucket": place["bucket"], "region": place["region"]}
+    where, asked = place(account, bucket)
     answer = account.find(("ServerSideEncryptionConfigurationNotFoundError",), "s3:GetBucketEncryption", **asked)
     rule = answer["ServerSideEncryptionConfiguration"]["Rules"][0] if answer else {}
     default = rule.get("ApplyServerSideEncryptionByDefault") or {}
     block = _block(account, "s3:GetPublicAccessBlock", **asked)
     return BucketEncryption(
-        **place,
+        **where,
         encryption=default.get("SSEAlgorithm"),
         kms_key_arn=default.get("KMSMasterKeyID"),
         bucket_key=rule.get("BucketKeyEnabled", False) if default else None,
@@ -116,11 +159,10 @@ def _encryption(account: Account, bucket: Answer) -> BucketEncryption:
 
 
 def _public_access(account: Account, account_block: PublicAccessBlock | None, bucket: Answer) -> BucketPublicAccess:
-    place = _place(account, bucket)
-    asked = {"Bucket": place["bucket"], "region": place["region"]}
+    where, asked = place(account, bucket)
     status = account.find(("NoSuchBucketPolicy",), "s3:GetBucketPolicyStatus", **asked)
     return BucketPublicAccess(
-        **place,
+        **where,
         bucket_block=_block(account, "s3:GetPublicAccessBlock", **asked),
         account_block=account_block,
         is_public=status["PolicyStatus"]["IsPublic"] if status else None,
@@ -128,25 +170,40 @@ def _public_access(account: Account, account_block: PublicAccessBlock | None, bu
     )
 
 
-def _buckets(account: Account) -> Iterator[Answer]:
-    return account.pages("s3:ListBuckets", "Buckets", MaxBuckets=PAGE)
+def _logging_versioning(account: Account, bucket: Answer) -> BucketLoggingVersioning:
+    where, asked = place(account, bucket)
+    log = account.read("s3:GetBucketLogging", **asked).get("LoggingEnabled") or {}
+    versioning = account.read("s3:GetBucketVersioning", **asked)
+    lock = account.find(("ObjectLockConfigurationNotFoundError",), "s3:GetObjectLockConfiguration", **asked)
+    locked = lock["ObjectLockConfiguration"] if lock else {}
+    retention = locked.get("Rule", {}).get("DefaultRetention") or {}
+    return BucketLoggingVersioning(
+        **where,
+        log_bucket=log.get("TargetBucket"),
+        log_prefix=log.get("TargetPrefix"),
+        versioning=versioning.get("Status"),
+        mfa_delete=versioning["MFADelete"] == "Enabled" if "MFADelete" in versioning else None,
+        lifecycle_rules=tuple(lifecycle_rules(account, asked)),
+        object_lock=locked.get("ObjectLockEnabled") == "Enabled",
+        object_lock_mode=retention.get("Mode"),
+        object_lock_days=retention.get("Days"),
+        object_lock_years=retention.get("Years"),
+        replication_rules=tuple(replication_rules(account, asked)),
+    )
 
 
-def _name(bucket: Answer) -> str:
-    return str(bucket["Name"])
-
-
-def _place(account: Account, bucket: Answer) -> dict[str, str]:
-    name = _name(bucket)
-    region = bucket.get("BucketRegion") or _location(account, name)
-    arn = f"arn:{account.partition}:s3:::{name}"
-    return {"bucket": name, "arn": arn, "account": account.account, "region": region}
-
-
-def _location(account: Account, name: str) -> str:
-    """The region of a bucket that the listing tells none of, as where an S3 other than AWS's own answers."""
-    location = account.read("s3:GetBucketLocation", Bucket=name).get("LocationConstraint")
-    return FIRST_EUROPEAN_REGION if location == "EU" else location or FIRST_REGION
+def _tls(account: Account, bucket: Answer) -> BucketTls:
+    where, asked = place(account, bucket)
+    answer = account.find(("NoSuchBucketPolicy",), "s3:GetBucketPolicy", **asked)
+    policy = answer["Policy"] if answer else None
+    refuses = policy is not None and refuses_plain_http(policy, where["arn"])
+    return BucketTls(
+        **where,
+        has_policy=policy is not None,
+        deny_insecure_transport=refuses,
+        deny_insecure_transport_in_part=policy is not None and not refuses and mentions_plain_http(policy),
+        minimum_tls_version=None if policy is None else least_tls_version(policy, where["arn"]),
+    )
 
 
 def _block(account: Account, operation: str, **asked: Any) -> PublicAccessBlock | None:

@@ -1,13 +1,17 @@
 """Sessions, and boto3 clients made from them."""
 
+import logging
+import re
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from collectors.aws.models import loader
 from collectors.aws.settings import Settings
 
-ATTEMPTS = 10  # adaptive retries slow down as well: with fewer, reads are lost under a tight server limit
-UNANSWERED_ATTEMPTS = 3  # an endpoint that does not answer will not do so sooner for being asked more often
+STS_ATTEMPTS = 5  # by botocore; all else is asked again by Pace
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
 
 
 def untouched(_session: Any) -> None:
@@ -28,21 +32,25 @@ class Sessions:
     """
 
     def __init__(self, settings: Settings, workers: int, prepare: Callable[[Any], None] = untouched) -> None:
+        import botocore
         from botocore.config import Config
 
+        # A role that is denied is a gap of ours; botocore writes a traceback as well.
+        logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
         self._settings = settings
         self._prepare = prepare
-        self._loader: Any = None
+        self._loader = loader()
         self._lock = threading.Lock()  # sessions are not safe over threads, clients are
         self._config = Config(
             connect_timeout=5,
             read_timeout=30,
             max_pool_connections=max(workers, 10),
-            retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS},
-            user_agent_extra="chequr-agent",
+            retries={"mode": "standard", "total_max_attempts": 1},
+            user_agent=f"chequr-agent Botocore/{botocore.__version__}",  # whole: botocore's own is made for each call
             s3={"addressing_style": "path"} if settings.endpoint_url else None,
             inject_host_prefix=not settings.endpoint_url,
         )
+        self._sts_config = self._config.merge(Config(retries={"mode": "standard", "total_max_attempts": STS_ATTEMPTS}))
 
     def new(self) -> Session:
         """A session of the configured profile."""
@@ -50,9 +58,8 @@ class Sessions:
         import botocore.session
 
         session = botocore.session.Session(profile=self._settings.profile)
-        if self._loader is None:
-            self._loader = session.get_component("data_loader")
         session.register_component("data_loader", self._loader)
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=timestamp)
         session.set_config_variable("sts_regional_endpoints", "regional")
         if self._settings.endpoint_url:
             session.register("before-call.s3-control", _without_account_in_host)
@@ -62,17 +69,13 @@ class Sessions:
     def client(self, session: Session, service: str, region: str, **credentials: Any) -> Any:
         """A client of one service in one region, safe over threads."""
         with self._lock:
-            client = session.boto3.client(
+            return session.boto3.client(
                 service,
                 region_name=region,
                 endpoint_url=self._settings.endpoint_url,
-                config=self._config,
+                config=self._sts_config if service == "sts" else self._config,
                 **credentials,
             )
-        client.meta.events.register_first(
-            f"needs-retry.{client.meta.service_model.service_id.hyphenize()}", Patience().needs_retry
-        )
-        return client
 
     def paginator(self, session: Session, service: str, operation: str) -> Any:
         """How botocore pages through an operation: its tokens' names."""
@@ -80,23 +83,14 @@ class Sessions:
             return session.core.get_paginator_model(service).get_paginator(operation)
 
 
-class Patience:
-    """Ends the retries of a client whose endpoint does not answer, long before those of one that is throttled.
+def timestamp(value: Any) -> datetime:
+    """A time as AWS writes it. botocore's own parser, made for all ways to write one, takes most of a large page's."""
+    from botocore.utils import parse_timestamp
 
-    botocore's retries count up to ten attempts for either. An endpoint once lost is asked once a read from then on.
-    """
-
-    def __init__(self) -> None:
-        self._attempts = UNANSWERED_ATTEMPTS
-
-    def needs_retry(self, attempts: int, caught_exception: Exception | None, **_event: Any) -> None:
-        from botocore import exceptions as aws
-
-        if not isinstance(caught_exception, (aws.ConnectionError, aws.HTTPClientError)) or attempts < self._attempts:
-            return
-        if isinstance(caught_exception, aws.ConnectionError):
-            self._attempts = 1
-        raise caught_exception
+    if isinstance(value, str) and _ISO.fullmatch(value):
+        return datetime.fromisoformat(value)
+    parsed: datetime = parse_timestamp(value)
+    return parsed
 
 
 def _without_account_in_host(params: dict[str, Any], **_event: Any) -> None:

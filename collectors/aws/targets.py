@@ -1,17 +1,19 @@
 """Where AWS is read: an account as a whole, and each of its regions."""
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from collectors.aws.access import Access
 from collectors.aws.errors import code, translation
-from collectors.aws.permissions import action
+from collectors.aws.pace import Pace
+from collectors.aws.permissions import DISCOVERY, action
 from collectors.contract import Run, Target
 from collectors.errors import CollectionError
 
 Answer = dict[str, Any]
+T = TypeVar("T")
 
 
 class Place(Target):
@@ -21,11 +23,12 @@ class Place(Target):
     """
 
     def __init__(self, run: Run, access: Access, region: str) -> None:
-        super().__init__(run)
+        super().__init__(run, access.reads)
+        access.entered()
         self.access = access
         self.region = region
         self.account = access.settings.account or access.caller().account
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str], tuple[Any, Pace]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -37,14 +40,37 @@ class Place(Target):
         """The caller's ARN. Raises CollectionError."""
         return self.access.caller().arn
 
-    def read(self, operation: str, /, *, region: str | None = None, **parameters: Any) -> Answer:
+    def read(self, operation: str, /, *, region: str | None = None, keep: bool = False, **parameters: Any) -> Answer:
         """The answer of an operation, asked for once a run. Raises CollectionError.
 
-        `region` is where to ask, if not in the place's own region.
+        `region` is where to ask, if not in the place's own region. `keep` says that the evidence type itself asks
+        for the same again.
         """
-        where = {} if region in (None, self.region) else {"Region": region}
         call = partial(self.call, operation, region=region, **parameters)
-        return self.reads.read(operation, parameters | where, call, permission=action(operation))
+        return self.remember(operation, call, region=region, keep=keep, **parameters)
+
+    def remember(
+        self,
+        operation: str,
+        call: Callable[[], T],
+        /,
+        *,
+        region: str | None = None,
+        keep: bool = False,
+        **parameters: Any,
+    ) -> T:
+        """What `call` makes of an operation's answer, called once a run. Raises CollectionError."""
+        where = region or self.region
+        elsewhere = {} if where == self.region else {"Region": where}
+        return self.reads.read(
+            operation,
+            parameters,
+            call,
+            permission=action(operation),
+            place=where,
+            noted=parameters | elsewhere,
+            keep=keep,
+        )
 
     def find(self, absent: Collection[str], operation: str, /, **parameters: Any) -> Answer | None:
         """Like `read`, or None where AWS answers with one of the codes that mean that nothing is set."""
@@ -55,15 +81,22 @@ class Place(Target):
                 return None
             raise
 
-    def pages(self, operation: str, key: str, /, *, region: str | None = None, **parameters: Any) -> Iterator[Answer]:
-        """What lies under `key` in all pages of an operation. Each page is a read of its own."""
+    def pages(self, operation: str, key: str, /, **asked: Any) -> Iterator[Answer]:
+        """What lies under `key` in all pages of an operation, asked for as in `read`."""
+        for page in self.answers(operation, **asked):
+            yield from page.get(key) or ()
+
+    def answers(
+        self, operation: str, /, *, region: str | None = None, keep: bool = False, **parameters: Any
+    ) -> Iterator[Answer]:
+        """All pages of an operation. Each is a read of its own."""
         from botocore.paginate import Paginator
 
         service, name = operation.split(":")
-        model = self._client(service, region or self.region).meta.service_model.operation_model(name)
-        read = partial(self.read, operation, region=region)
-        for page in Paginator(read, self.access.paginator(service, name), model).paginate(**parameters):
-            yield from page.get(key) or ()
+        client, _ = self._client(service, region or self.region)
+        model = client.meta.service_model.operation_model(name)
+        read = partial(self.read, operation, region=region, keep=keep)
+        yield from Paginator(read, self.access.paginator(service, name), model).paginate(**parameters)
 
     def call(self, operation: str, /, *, region: str | None = None, **parameters: Any) -> Answer:
         """Asks now, without remembering the answer: for an operation whose answer is waited for."""
@@ -72,24 +105,27 @@ class Place(Target):
         service, name = operation.split(":")
         where = region or self.region
         with translation(operation, action(operation), elsewhere=where != self.access.home):
-            answer: Answer = getattr(self._client(service, where), xform_name(name))(**parameters)
+            client, pace = self._client(service, where)
+            answer: Answer = pace.ask(getattr(client, xform_name(name)), parameters)
         answer.pop("ResponseMetadata", None)
         return answer
 
     def close(self) -> None:
-        super().close()
+        """Lets go of clients, and of the account's answers with its last place."""
+        self.access.left()
         with self._lock:
             clients, self._clients = self._clients, {}
-        for client in clients.values():
+        for client, _ in clients.values():
             client.close()
 
-    def _client(self, service: str, region: str) -> Any:
-        """The client, once it is known that the account can be entered: a denied role is tried once, not a read."""
+    def _client(self, service: str, region: str) -> tuple[Any, Pace]:
+        """The client and its pace, once the account is known to be open: a denied role is tried once, not a read."""
         if (service, region) not in self._clients:
             self.access.caller()
             with self._lock:
                 if (service, region) not in self._clients:
-                    self._clients[service, region] = self.access.client(service, region)
+                    pace = Pace(self.run, f"{service} in {region} of {self.account}")
+                    self._clients[service, region] = self.access.client(service, region), pace
         return self._clients[service, region]
 
 
@@ -105,7 +141,7 @@ class Account(Place):
         """The regions to read: the configured ones, or those enabled in the account. Raises CollectionError."""
         if self.access.regions:
             return self.access.regions
-        found = self.read("ec2:DescribeRegions")["Regions"]
+        found = self.read(DISCOVERY)["Regions"]
         return tuple(sorted(region["RegionName"] for region in found if region.get("OptInStatus") != "not-opted-in"))
 
 
@@ -115,4 +151,15 @@ class Region(Place):
     def __init__(self, run: Run, access: Access, region: str) -> None:
         super().__init__(run, access, region)
         self.id = f"{self.account}/{region}"
+        self.alike = f"the regions of {self.account}"
         self.description = {"account": self.account, "region": region}
+
+    def arn(self, service: str, resource: str, *, owner: str | None = None) -> str:
+        """The ARN of what is in this region, where AWS tells none: of the account, unless it has another owner."""
+        account = self.account if owner is None else owner
+        return f"arn:{self.partition}:{service}:{self.region}:{account}:{resource}"
+
+
+def tags(listed: Iterable[Answer] | None) -> dict[str, str]:
+    """Tags as most services list them, by their keys."""
+    return {tag["Key"]: tag.get("Value", "") for tag in listed or ()}

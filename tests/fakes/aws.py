@@ -142,7 +142,7 @@ def _keys(client: Client) -> None:
     kms.create_key(Description="signing", KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
 
 
-def _with_root_user() -> None:
+def with_root_user() -> None:
     """Gives moto's credential report the root user's row, which AWS's has and moto's has not."""
     from moto.iam.models import IAMBackend
 
@@ -166,7 +166,7 @@ def main() -> None:
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    _with_root_user()
+    with_root_user()
     server = ThreadedMotoServer("127.0.0.1", asked.port, verbose=False)
     server.start()
     endpoint = "http://{}:{}".format(*server.get_host_and_port())

@@ -17,10 +17,10 @@ class Visit(Record):
     since: str = Field(description="The start of the period that was read.")
 
 
-@evidence("acme:ListLocks")
+@evidence("acme:ListDoors", "acme:ListLocks")
 def locks(building: Building) -> Iterator[Lock | Gap]:
     """The locks of a building's doors."""
-    doors = building.reads.read("acme:ListDoors", {}, lambda: [1, 2, 3], permission="acme:ListLocks")
+    doors = building.reads.read("acme:ListDoors", {}, lambda: [1, 2, 3], permission="acme:ListDoors")
     match building.trouble.get("locks"):
         case "denied":
             raise AccessDenied("no", operation="acme:ListLocks", permission="acme:ListLocks")

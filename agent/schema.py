@@ -1,0 +1,145 @@
+"""The tables of the state directory's database."""
+
+import sqlite3
+from functools import cache
+
+PAGE_SIZE = 8192  # bytes; a body that was packed fits into one page as a rule
+APPLICATION_ID = 0x43485152  # "CHQR"
+
+# Narrow, and apart from the bodies, so that a change of state rewrites neither a body nor much else. The columns that
+# an item and a ledger entry have in common stand first and in the same order.
+_PIECE = """
+    id            INTEGER PRIMARY KEY,  -- never given twice
+    sha256        BLOB NOT NULL CHECK (length(sha256) = 32), -- of the request body
+    generation    INTEGER NOT NULL,     -- how many other keys its body was sent with before
+    collector     TEXT NOT NULL,
+    evidence_type TEXT NOT NULL,
+    source        TEXT NOT NULL,
+    target        TEXT NOT NULL,
+    control_id    TEXT NOT NULL,
+    snapshot_id   TEXT NOT NULL,
+    part          INTEGER NOT NULL,
+    parts         INTEGER NOT NULL,
+    records       INTEGER NOT NULL,
+    gaps          INTEGER NOT NULL,
+    collected_at  TEXT NOT NULL,
+    size          INTEGER NOT NULL,     -- bytes of the request body
+    digest        TEXT AS ('sha256:' || lower(hex(sha256))) VIRTUAL,
+    key           TEXT AS (             -- Idempotency-Key
+        'chequr-agent-' || lower(hex(substr(sha256, 1, 20))) || iif(generation, '-' || generation, '')
+    ) VIRTUAL,
+"""
+
+# Each entry takes the schema from its index to the next one. Entries never change once released.
+MIGRATIONS = (
+    f"""
+    CREATE TABLE item (                    -- what is still owed, or was refused
+        {_PIECE}
+        since         TEXT,                 -- how far its population had been read before
+        queued_at     REAL NOT NULL,        -- seconds since the epoch, as all REALs here
+        state         TEXT NOT NULL CHECK (state IN ('pending', 'in_flight', 'deferred', 'rejected', 'discarded')),
+        due           REAL NOT NULL,        -- not sent before
+        attempts      INTEGER NOT NULL DEFAULT 0,
+        unsure_since  REAL,                 -- first sent without an answer that settles it; null: the API has it not
+        sent_with     TEXT,                 -- fingerprint of the token then; null: another key was asked for since
+        failures      INTEGER NOT NULL DEFAULT 0, -- answers of 5xx in a row
+        failing_since REAL,
+        refused_as    TEXT,                 -- status and code that it was rejected with before it was retried
+        status        INTEGER,              -- of the last answer; null where there was none
+        code          TEXT,
+        reason        TEXT,
+        request_id    TEXT
+    ) STRICT;
+    CREATE INDEX item_owed ON item (due, id, state) WHERE state IN ('pending', 'deferred');
+    CREATE INDEX item_other ON item (state) WHERE state IN ('in_flight', 'rejected', 'discarded');
+    CREATE TABLE body (
+        id      INTEGER PRIMARY KEY REFERENCES item (id) ON DELETE CASCADE,
+        content BLOB NOT NULL               -- zstd
+    ) STRICT;
+    CREATE TABLE ledger (                  -- what the API accepted
+        {_PIECE}
+        evidence_id   TEXT NOT NULL,
+        created_at    TEXT,                 -- the API's; null where the item was found at its control instead
+        accepted_at   REAL NOT NULL,
+        request_id    TEXT
+    ) STRICT;
+    CREATE INDEX ledger_snapshot ON ledger (snapshot_id);
+    CREATE INDEX ledger_evidence ON ledger (evidence_id);
+    CREATE TABLE checkpoint (              -- how far each population was read, and which revision of a place was taken
+        collector     TEXT NOT NULL,
+        evidence_type TEXT NOT NULL,
+        target        TEXT NOT NULL,
+        until         TEXT,
+        revision      TEXT,
+        snapshot_id   TEXT NOT NULL,
+        seal          INTEGER NOT NULL,     -- CRC-32 of the others: a wrong checkpoint would hide what was not read
+        PRIMARY KEY (collector, evidence_type, target)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE loss (                    -- what was queued, and is known to be gone
+        id            INTEGER PRIMARY KEY,
+        found_at      REAL NOT NULL,
+        reason        TEXT NOT NULL,
+        collector     TEXT,                 -- null: only the numbers of the items are known
+        evidence_type TEXT,
+        target        TEXT,
+        control_id    TEXT,                 -- null: all of the snapshot's
+        snapshot_id   TEXT,
+        first_item    INTEGER NOT NULL,
+        last_item     INTEGER NOT NULL,
+        items         INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE run (
+        id          INTEGER PRIMARY KEY,
+        collector   TEXT NOT NULL,
+        started_at  REAL NOT NULL,
+        finished_at REAL,                   -- null: under way, or cut short
+        outcome     TEXT,                   -- complete | incomplete | failed
+        snapshots   INTEGER NOT NULL DEFAULT 0,
+        records     INTEGER NOT NULL DEFAULT 0,
+        gaps        INTEGER NOT NULL DEFAULT 0,
+        items       INTEGER NOT NULL DEFAULT 0,
+        message     TEXT
+    ) STRICT;
+    CREATE INDEX run_collector ON run (collector, started_at);
+    CREATE TABLE hold (                    -- at most one: why nothing is sent
+        id     INTEGER PRIMARY KEY CHECK (id = 1),
+        status INTEGER,                     -- null: there is no token
+        reason TEXT NOT NULL,
+        since  REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE token (                   -- which tokens were used, by fingerprint
+        id          INTEGER PRIMARY KEY,
+        fingerprint TEXT NOT NULL UNIQUE,
+        first_seen  REAL NOT NULL
+    ) STRICT;
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Brings the schema up to date, each step whole or not at all."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version={number}; COMMIT;")
+
+
+@cache
+def expected() -> frozenset[tuple[str, str]]:
+    """The name and the definition of each table and index, as a whole database has them."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrate(connection)
+        return definitions(connection)
+    finally:
+        connection.close()
+
+
+def definitions(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
+    told = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
+    return frozenset((name, sql) for name, sql in told)
+
+
+def columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    """The columns of a table that are stored, in the order of its rows."""
+    told = connection.execute("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid", (table,))
+    return [name for (name,) in told]
