@@ -5,7 +5,8 @@
 
 A source is a package that holds `SOURCE` and evidence types. An evidence type is a decorated function:
 
-- its module path is its id: `collectors/aws/iam.py::password_policy` is `aws_iam_password_policy`;
+- its module path is its id: `collectors/aws/iam.py::password_policy` is `aws_iam_password_policy`, and one that has the
+  name of its module, as in `collectors/github/teams.py::teams`, is `github_teams`;
 - its parameter's class says what it runs against, and so how it fans out;
 - the type that it yields is its record, its docstring is its documentation;
 - the decorator names the least permissions that it needs.
@@ -29,9 +30,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Generic, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, ValidationError
 
 from collectors.errors import CollectionError, Gap, GapKind, Invalid, NotFound
 
@@ -43,6 +44,20 @@ class Record(BaseModel):
     """One observed thing. Fields are facts, each described; a required field has no default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+def _personal(value: str, info: SerializationInfo[Any]) -> str:
+    """The value, or its pseudonym where whoever writes it down brings a function that makes one."""
+    pseudonym: str = info.context(value) if callable(info.context) else value
+    return pseudonym
+
+
+Personal = Annotated[
+    str,
+    PlainSerializer(_personal, return_type=str),
+    Field(json_schema_extra={"x-personal": True}),
+]
+"""A text that names a person: a login, an e-mail address, a name. Where it is written down it can be a pseudonym."""
 
 
 class Settings(BaseModel):
@@ -333,7 +348,8 @@ class EvidenceType(Generic[R]):
     @cached_property
     def id(self) -> str:
         package, module = self.observe.__module__.split(".")[-2:]
-        return f"{package}_{module}_{self.observe.__name__}"
+        name = self.observe.__name__
+        return f"{package}_{module}" if name == module else f"{package}_{module}_{name}"
 
     @cached_property
     def source(self) -> str:
@@ -384,6 +400,6 @@ def evidence(
 
 
 __all__ = [
-    "Cancelled", "EvidenceType", "Gap", "GapKind", "Journal", "Period", "Reads", "Record", "Run", "Settings",
-    "Source", "Target", "Unreachable", "Use", "evidence", "explain", "journaling", "note",
+    "Cancelled", "EvidenceType", "Gap", "GapKind", "Journal", "Period", "Personal", "Reads", "Record", "Run",
+    "Settings", "Source", "Target", "Unreachable", "Use", "evidence", "explain", "journaling", "note",
 ]  # fmt: skip

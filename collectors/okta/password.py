@@ -6,11 +6,8 @@ from typing import Any
 from pydantic import Field
 
 from collectors.contract import Gap, Record, evidence
-from collectors.okta.targets import Tenant, id_of, part
-
-_READ = "okta.policies.read"
-_POLICIES = "GET /api/v1/policies"
-_RULES = "GET /api/v1/policies/{policyId}/rules"
+from collectors.okta.policies import READ, each_policy, head
+from collectors.okta.targets import Tenant, part
 
 
 class Rule(Record):
@@ -51,16 +48,10 @@ class PasswordPolicy(Record):
     settings: dict[str, Any] = Field(description="Okta's `settings.password` as it came, with what has no field here.")
 
 
-@evidence(_READ)
+@evidence(READ)
 def policy(tenant: Tenant) -> Iterator[PasswordPolicy | Gap]:
     """Every password policy of the org with its rules; the groups that each is for stand in it."""
-
-    def look(found: dict[str, Any]) -> PasswordPolicy:
-        rules = tenant.listing(_RULES, {"policyId": id_of(found)}, permission=_READ)
-        return _policy(found, rules)
-
-    policies = tenant.pages(_POLICIES, {"type": "PASSWORD"}, permission=_READ)
-    yield from tenant.each(policies, look, resource=lambda found: f"policy {found.get('name')}")
+    yield from each_policy(tenant, "PASSWORD", _policy)
 
 
 def _policy(found: dict[str, Any], rules: list[dict[str, Any]]) -> PasswordPolicy:
@@ -68,7 +59,7 @@ def _policy(found: dict[str, Any], rules: list[dict[str, Any]]) -> PasswordPolic
     complexity, age, lockout = (part(password, name) for name in ("complexity", "age", "lockout"))
     return PasswordPolicy.model_validate(
         {
-            **_head(found),
+            **head(found),
             "groups": part(found, "conditions", "people", "groups").get("include") or (),
             "min_length": complexity.get("minLength"),
             "min_lower_case": complexity.get("minLowerCase"),
@@ -91,13 +82,9 @@ def _policy(found: dict[str, Any], rules: list[dict[str, Any]]) -> PasswordPolic
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:
     return {
-        **_head(rule),
+        **head(rule),
         "network": part(rule, "conditions", "network").get("connection"),
         "password_change": part(rule, "actions", "passwordChange").get("access"),
         "password_reset": part(rule, "actions", "selfServicePasswordReset").get("access"),
         "unlock": part(rule, "actions", "selfServiceUnlock").get("access"),
     }
-
-
-def _head(thing: dict[str, Any]) -> dict[str, Any]:
-    return {name: thing.get(name) for name in ("id", "name", "status", "priority")}

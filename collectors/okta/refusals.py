@@ -43,6 +43,14 @@ def items(answer: Answer | Lost, ask: Ask) -> list[dict[str, Any]]:
     return page
 
 
+def thing(answer: Answer | Lost, ask: Ask) -> dict[str, Any]:
+    """The single object of a good answer. Raises CollectionError."""
+    found = content(answer, ask)
+    if not isinstance(found, dict):
+        raise Invalid("the answer is not an object", operation=ask.operation)
+    return found
+
+
 def refusal(answer: Answer, ask: Ask) -> CollectionError:
     """The error that an answer without success is."""
     code, words = _words(answer)

@@ -16,7 +16,7 @@ from collectors.contract import Cancelled, EvidenceType, Run, Target, note
 from collectors.errors import CollectionError, Invalid, Unauthenticated, Unavailable
 from collectors.okta import credentials
 from collectors.okta.limits import LONGEST_WAIT, SILENT, Room, delay
-from collectors.okta.refusals import content, items, refusal
+from collectors.okta.refusals import content, items, refusal, thing
 from collectors.okta.requests import Answer, Ask, Lost
 from collectors.okta.settings import Settings
 from collectors.okta.transport import Transport
@@ -83,11 +83,20 @@ class Tenant(Target):
         except (KeyError, TypeError) as error:
             raise Invalid("the token's owner has no login", operation=ask.operation) from error
 
-    def listing(self, operation: str, parameters: Mapping[str, str], *, permission: str) -> list[dict[str, Any]]:
+    def listing(
+        self, operation: str, parameters: Mapping[str, str], *, permission: str, identity_engine: bool = False
+    ) -> list[dict[str, Any]]:
         """A list without pages, about one thing of many. It is not kept: ten thousand of them would be too much."""
-        ask = Ask(operation, parameters, permission)
+        ask = Ask(operation, parameters, permission, identity_engine=identity_engine)
         note(ask.operation, ask.parameters, permission=permission)
         return items(self._read(ask), ask)
+
+    def one(
+        self, operation: str, parameters: Mapping[str, str], *, permission: str, identity_engine: bool = False
+    ) -> dict[str, Any]:
+        """A single object. Raises NotFound where there is none, as every CollectionError."""
+        ask = Ask(operation, parameters, permission, identity_engine=identity_engine)
+        return self.reads.read(ask.operation, parameters, lambda: thing(self._read(ask), ask), permission=permission)
 
     def pages(
         self,

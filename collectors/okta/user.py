@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from collectors.contract import Gap, Record, evidence, explain
+from collectors.contract import Gap, Personal, Record, evidence, explain
 from collectors.errors import Invalid
 from collectors.okta.targets import Tenant, id_of, part
 
@@ -26,7 +26,7 @@ class UserLifecycle(Record):
     """A user of the org, and where in its life the account stands."""
 
     id: str = Field(description="Okta's id of the user.")
-    login: str = Field(description="What the user signs in with, most often an e-mail address.")
+    login: Personal = Field(description="What the user signs in with, most often an e-mail address.")
     status: str = Field(
         description="Okta's status, as in `ACTIVE`, `SUSPENDED` or `DEPROVISIONED`; others come through."
     )
@@ -40,7 +40,7 @@ class UserMfa(Record):
     """A user who is not deprovisioned, and the factors that the user has enrolled. Every such user has a record."""
 
     id: str = Field(description="Okta's id of the user.")
-    login: str = Field(description="What the user signs in with, most often an e-mail address.")
+    login: Personal = Field(description="What the user signs in with, most often an e-mail address.")
     status: str = Field(description="Okta's status of the user; accounts that were never activated count too.")
     factor_types: tuple[str, ...] = Field(description="The types of the active factors in Okta's words, sorted.")
     phishing_resistant: bool = Field(
