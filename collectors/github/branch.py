@@ -63,18 +63,25 @@ def protection(organization: Organization) -> Iterator[BranchProtection | Gap]:
     """The effective protection of the default branch of every repository: classic protection and the active rulesets
     of repository, organization and enterprise together, with who may bypass them.
 
-    Archived repositories and forks are included, and say so. A repository whose protection is hidden is a gap.
+    Archived repositories and forks say so. A repository whose protection is hidden is a gap.
     """
     hidden: set[int | None] = set()
     pages = organization.pages(DEFAULT_BRANCHES, PATH, {"login": organization.login}, size=PAGE)
     for page in pages:
         yield from (fault.error.gap() for fault in page.faults)
         yield from (fault.error.gap(_name(node)) for node in page.nodes for fault in node.faults)
-        whole = [node for node in page.nodes if not node.faults]
+        whole = [node for node in page.nodes if not node.faults and _is_selected(organization, node)]
         for seen in organization.each(whole, partial(_look, organization), resource=_name):
             yield seen
             if isinstance(seen, BranchProtection):
                 yield from _hidden(seen, hidden)
+
+
+def _is_selected(organization: Organization, node: Node) -> bool:
+    if node.value is None:
+        return True
+    name = node.value["nameWithOwner"].partition("/")[2]
+    return organization.selection.has(name, archived=node.value["isArchived"], fork=node.value["isFork"])
 
 
 def _name(node: Node) -> str:

@@ -1,14 +1,45 @@
 """What is configured in a `[collectors.<name>]` table of source `github`."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from collectors import contract
 from collectors.github.credentials import Credentials, Installation, PersonalToken
+
+Glob = Annotated[str, Field(pattern=r"^[^/\s]+$")]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which repositories of an organization are read. Names are compared as GitHub does, without regard to case."""
+
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    archived: bool = True
+    forks: bool = True
+
+    def has(self, name: str, *, archived: bool, fork: bool) -> bool:
+        """Whether the repository of this name, without its owner, is read."""
+        if (archived and not self.archived) or (fork and not self.forks):
+            return False
+        return _matches(name, self.include) and not _matches(name, self.exclude)
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """What to tell of it beside the evidence: nothing where all repositories are read."""
+        return {} if self == Selection() else {"repositories": vars(self)}
+
+
+def _matches(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name.lower(), glob.lower()) for glob in globs)
+
 
 Login = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -19,6 +50,17 @@ class Settings(contract.Settings):
     organizations: tuple[Login, ...] = Field(
         min_length=1, examples=[["acme"]], description="The logins of the organizations to read."
     )
+    repositories: tuple[Glob, ...] = Field(
+        default=("*",),
+        min_length=1,
+        examples=[["*"]],
+        description="The repositories to read, by name without the owner; `*` and `?` stand for any characters.",
+    )
+    exclude_repositories: tuple[Glob, ...] = Field(
+        default=(), examples=[["sandbox-*"]], description="Repositories of those that are not read after all."
+    )
+    archived: bool = Field(default=True, description="Whether archived repositories are read.")
+    forks: bool = Field(default=True, description="Whether forks are read.")
     base_url: str = Field(
         default="https://api.github.com",
         description="The REST root: `https://HOST/api/v3` on Enterprise Server, `https://api.NAME.ghe.com` on ghe.com.",
@@ -67,6 +109,11 @@ class Settings(contract.Settings):
         if self.app_id is None or self.installation_id is None:
             raise ValueError("a GitHub App needs app_id and installation_id, and its key in private_key_file")
         return self
+
+    @property
+    def selection(self) -> Selection:
+        """Which repositories are read."""
+        return Selection(self.repositories, self.exclude_repositories, self.archived, self.forks)
 
     def credentials(self) -> Credentials:
         """As whom to read. Raises Unauthenticated where the secret is missing or unusable."""

@@ -1,10 +1,10 @@
 """The organizations that are read, and their reads by REST and GraphQL."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from collectors.contract import EvidenceType, Run, Target, Unreachable, note
+from collectors.contract import EvidenceType, Gap, Run, Target, Unreachable, note
 from collectors.errors import CollectionError, NotFound, Unavailable
 from collectors.github.connection import PER_PAGE
 from collectors.github.credentials import Credentials, Installation
@@ -12,9 +12,12 @@ from collectors.github.graphql import Page, Path, Query, overload, page
 from collectors.github.links import next_page
 from collectors.github.patience import Overloaded, Reply
 from collectors.github.refusals import refusal
-from collectors.github.settings import Settings
+from collectors.github.settings import Selection, Settings
 from collectors.github.transport import ATTEMPTS, Question, Transport
 
+R = TypeVar("R")
+
+METADATA = "metadata:read"
 # The classic scopes that grant what fine-grained permissions do; what is not here needs `repo`.
 SCOPES = {"organization_administration": "admin:org", "members": "read:org"}
 
@@ -23,7 +26,7 @@ def connect(settings: Settings, run: Run) -> Iterator[Target | Unreachable]:
     """Each configured organization. Raises Unauthenticated where there is no secret to read with."""
     credentials = settings.credentials()
     for login in settings.organizations:
-        yield Organization(login, settings.base_url, credentials, run)
+        yield Organization(login, settings.base_url, credentials, run, settings.selection)
 
 
 def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:
@@ -36,13 +39,19 @@ def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:
     return {"github_app": dict.fromkeys(sorted({*permissions, "metadata"}), "read"), "token_scopes": sorted(scopes)}
 
 
-class Organization(Target):
-    """One organization."""
+_ALL = Selection()
 
-    def __init__(self, login: str, base_url: str, credentials: Credentials, run: Run) -> None:
+
+class Organization(Target):
+    """One organization, and the repositories of it that are selected."""
+
+    def __init__(
+        self, login: str, base_url: str, credentials: Credentials, run: Run, selection: Selection = _ALL
+    ) -> None:
         super().__init__(run)
         self.id = self.login = login
-        self.description = {"organization": login, "base_url": base_url}
+        self.selection = selection
+        self.description = {"organization": login, "base_url": base_url, **selection.told}
         self._base_url = base_url
         self._credentials = credentials
         self._transport = Transport(base_url, credentials, run)
@@ -73,18 +82,30 @@ class Organization(Target):
         filters: Mapping[str, str],
         *,
         permission: str,
-        absent: type[CollectionError],
+        absent: type[CollectionError] = NotFound,
+        within: str | None = None,
         **names: str,
     ) -> Iterator[dict[str, Any]]:
-        """All elements of a list, over all its pages."""
+        """All elements of a list, over all its pages. `within` is the field that holds it, where an object does."""
         place: tuple[str, Mapping[str, str]] | None
         place = _path(operation, names), {**filters, "per_page": str(PER_PAGE)}
         while place is not None:
             reply = self._read(operation, place[0], names, place[1], permission)
-            yield from _checked(list, reply, operation, permission, absent)
+            yield from _listed(reply, within, operation, permission, absent)
             before, place = place, next_page(reply.headers, self._base_url, operation)
             if place == before:
                 raise Unavailable("the next page is the same page again", operation=operation)
+
+    def repositories(self) -> Iterator[dict[str, Any]]:
+        """The selected repositories, by name, as REST lists them."""
+        names = {"type": "all", "sort": "full_name"}
+        for found in self.items("GET /orgs/{org}/repos", names, permission=METADATA, org=self.login):
+            if self.selection.has(found["name"], archived=found["archived"], fork=found["fork"]):
+                yield found
+
+    def each_repository(self, look: Callable[[dict[str, Any]], R | None]) -> Iterator[R | Gap]:
+        """`look` at each selected repository, as `Target.each` does."""
+        return self.each(self.repositories(), look, resource=lambda found: str(found["full_name"]))
 
     def pages(
         self, query: Query, path: Path, variables: Mapping[str, Any], *, size: int, keep: bool = True
@@ -145,6 +166,18 @@ class Organization(Target):
 
 def _path(operation: str, names: Mapping[str, str]) -> str:
     return operation.partition(" ")[2].format(**{name: quote(value) for name, value in names.items()})
+
+
+def _listed(
+    reply: Reply, within: str | None, operation: str, permission: str | None, absent: type[CollectionError]
+) -> list[dict[str, Any]]:
+    if within is None:
+        found: list[dict[str, Any]] = _checked(list, reply, operation, permission, absent)
+        return found
+    inner = _checked(dict, reply, operation, permission, absent).get(within)
+    if not isinstance(inner, list):
+        raise Unavailable(f"the answer has no list of {within}", operation=operation)
+    return inner
 
 
 def _checked(
