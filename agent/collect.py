@@ -23,10 +23,12 @@ from agent.evidence import PayloadLimitTooSmall, Snapshot
 from agent.items import Checkpoint
 from agent.keep import Keeper, Kept
 from agent.observe import observing
+from agent.pseudonym import Pseudonym
 from agent.report import Observed, Progress, Report, Unwatched
 from collectors import registry
-from collectors.contract import Cancelled, EvidenceType, Run, Target, Unreachable
+from collectors.contract import Cancelled, EvidenceType, Run, Target, Unfinished, Unreachable
 from collectors.errors import CollectionError, Gap, Invalid, Omitted
+from collectors.secret import SecretMissing
 
 log = structlog.get_logger()
 
@@ -53,6 +55,7 @@ class Collection:
         *,
         cancelled: threading.Event,
         spool_dir: Path | None = None,
+        unfinished: Unfinished | None = None,
         progress: Progress | None = None,
         unmapped: bool = False,
     ) -> None:
@@ -62,8 +65,10 @@ class Collection:
         self._keeper = keeper
         self._cancelled = cancelled
         self._spool_dir = spool_dir
+        self._unfinished = unfinished
         self._progress = progress or Unwatched()
         self._unmapped = unmapped
+        self._pseudonym: Pseudonym | None = None
         self._open: set[Target] = set()
         self._turn = threading.Lock()
         self.report = Report(collector.name, datetime.now(UTC))
@@ -89,6 +94,7 @@ class Collection:
                 self._cancelled,
                 waiting=self._waiting,
                 remembered=_wanted_twice(self._types, registry.source(self._collector.source_name).entering),
+                unfinished=self._unfinished,
             )
             pending: set[Future[Observed]] = set()
             begun: list[Future[Observed]] = []
@@ -119,11 +125,18 @@ class Collection:
 
     def _jobs(self, run: Run) -> Iterator[Job]:
         try:
+            self._pseudonym = self._collector.pseudonym()
             for target in registry.source(self._collector.source_name).connect(self._collector.settings, run):
                 yield from self._jobs_at(target)
+        except SecretMissing as error:  # of the pseudonyms: nothing is read that could not be written down
+            yield from self._jobs_everywhere(Invalid(f"people cannot be given pseudonyms: {error}"))
         except CollectionError as error:
-            everywhere = Unreachable(Target, self._collector.name, {"source": self._collector.source_name}, error)
-            yield from self._jobs_at(everywhere)
+            yield from self._jobs_everywhere(error)
+
+    def _jobs_everywhere(self, error: CollectionError) -> Iterator[Job]:
+        """Each evidence type says that nothing could be read."""
+        everywhere = Unreachable(Target, self._collector.name, {"source": self._collector.source_name}, error)
+        yield from self._jobs_at(everywhere)
 
     def _jobs_at(self, target: Target | Unreachable) -> Iterator[Job]:
         if self._cancelled.is_set():
@@ -172,7 +185,13 @@ class Collection:
             return Observed(kind.id, target.id, "unchanged", controls=controls, gaps=len(strangers), told=strangers)
         advanced = partial(self._progress.advanced, kind.id, target.id)
         with observing(
-            self._collector, kind, target, before=before, spool_dir=self._spool_dir, advanced=advanced
+            self._collector,
+            kind,
+            target,
+            before=before,
+            spool_dir=self._spool_dir,
+            pseudonym=self._pseudonym,
+            advanced=advanced,
         ) as observation:
             snapshot = observation.snapshot
             kept = self._keep(snapshot, target.id, controls, observation.checkpoint)

@@ -20,9 +20,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from agent.canonical import canonical, digest
 from agent.endpoints import check_base_url
 from agent.evidence import PayloadShape
+from agent.pseudonym import Pseudonym, keyed
 from agent.room import Room
 from agent.schedule import check_timezone
 from collectors.contract import EvidenceType, Settings
+from collectors.secret import read_secret
 
 PREFIX = "CHEQUR_AGENT__"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -185,6 +187,15 @@ class Common(Table):
         description="Evidence types, by id or pattern, as in aws_iam_*. Without it: all of the source.",
     )
     payload_shape: PayloadShape | None = Field(default=None, description="Overrides [delivery] payload_shape.")
+    pseudonymize: bool = Field(
+        default=False, description="Writes logins, e-mail addresses and names of people as stable pseudonyms."
+    )
+    pseudonym_key_file: Path | None = Field(
+        default=None,
+        examples=["/etc/chequr-agent/pseudonym_key"],
+        description="A file with their key, of 32 characters or more; else the credential `pseudonym_key` or "
+        "`PSEUDONYM_KEY`.",
+    )
 
 
 class Config(BaseSettings):
@@ -233,6 +244,10 @@ class Collector:
     @property
     def source_name(self) -> str:
         return self.common.source or self.name
+
+    def pseudonym(self) -> Pseudonym | None:
+        """What makes the pseudonyms; None where people are named. Raises SecretMissing."""
+        return keyed(read_secret("pseudonym_key", self.common.pseudonym_key_file)) if self.common.pseudonymize else None
 
     @cached_property
     def digest(self) -> str:

@@ -28,6 +28,7 @@ from agent.token import Token, is_due_for_rotation
 from collectors import registry
 from collectors.contract import EvidenceType, Period, Run, Target, Unreachable, explain
 from collectors.errors import CollectionError, Gap, Invalid
+from collectors.secret import SecretMissing
 
 Level = Literal["good", "note", "bad"]
 
@@ -172,6 +173,11 @@ def _collector(collector: Collector, controls: ControlMap) -> Iterator[Finding]:
     subject = f"collector {collector.name}"
     look = partial(_target, collector, controls)
     seen, whole = 0, 0
+    try:
+        collector.pseudonym()
+    except SecretMissing as error:
+        remedy = "Give the collector a pseudonym_key_file, or set pseudonymize = false."
+        yield Finding("bad", subject, f"people cannot be given pseudonyms: {error}", remedy)
     try:
         places = _unlike(registry.source(collector.source_name).connect(collector.settings, run))
         with ThreadPoolExecutor(_AT_ONCE) as pool:

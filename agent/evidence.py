@@ -83,6 +83,8 @@ class Snapshot:
         }
         if self.period:
             told["period"] = {"since": stamp(self.period.since), "until": stamp(self.period.until)}
+        if self.observations.pseudonym:
+            told["pseudonymized"] = True
         if self.supersedes:
             told["supersedes"] = self.supersedes
         clean: dict[str, Any] = redact(carriable(told))[0]

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from agent.config import Collector
 from agent.evidence import Snapshot
 from agent.items import Checkpoint
+from agent.pseudonym import Pseudonym
 from agent.spool import Spool, SpoolFull
 from collectors.contract import Cancelled, EvidenceType, Journal, Period, Target, Unreachable, explain, journaling
 from collectors.errors import CollectionError, Gap, Invalid, Omitted
@@ -42,6 +43,7 @@ def observing(
     *,
     before: Checkpoint | None,
     spool_dir: Path | None,
+    pseudonym: Pseudonym | None = None,
     advanced: Callable[[int], None],
 ) -> Iterator[Observation]:
     """Observes `kind` at `target`, since `before` where it is a population in time.
@@ -49,7 +51,7 @@ def observing(
     Whatever fails is a gap: of the whole where the evidence type raised it. Records that came before stay, and the
     snapshot says that it is incomplete. The snapshot's spool is closed with the context. Raises Cancelled.
     """
-    told = _Told(Spool(spool_dir), advanced)
+    told = _Told(Spool(spool_dir, pseudonym), advanced)
     try:
         yield _observe(collector, kind, target, before, told)
     finally:
@@ -189,12 +191,13 @@ def _period(kind: EvidenceType[Any], before: Checkpoint | None, now: datetime) -
     """What a population in time is read for, and the gap where the source no longer keeps some of that."""
     if kind.window is None:
         return None, None
-    since = before.until if before and before.until else now - kind.window
+    until = now - kind.lag
+    since = before.until if before and before.until else until - kind.window
     kept = kind.retention or timedelta.max
     if now - since <= kept:
-        return Period(min(since, now), now), None
+        return Period(min(since, until), until), None
     span = f"from {since:%Y-%m-%d %H:%M} to {now - kept:%Y-%m-%d %H:%M} UTC"
-    return Period(now - kept, now), Omitted(f"the source keeps {kept.days} days; nothing is known {span}").gap()
+    return Period(now - kept, until), Omitted(f"the source keeps {kept.days} days; nothing is known {span}").gap()
 
 
 def _checkpoint(snapshot: Snapshot, target: Target | Unreachable, told: _Told) -> Checkpoint | None:

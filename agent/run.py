@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from agent.outbox import Outbox
 from agent.report import Progress, Report
 from agent.runs import Outcome, Runs
 from agent.store import Store
+from agent.unfinished import Unfinished
 from collectors.contract import EvidenceType
 
 log = structlog.get_logger()
@@ -43,17 +45,20 @@ def run_collector(
     runs = Runs(store)
     with lock(store.directory, f"collector-{collector.name}"):
         run_id = runs.start(collector.name, now=time.time())
-        collection = Collection(
-            collector,
-            collector.types if types is None else types,
-            controls,
-            queue,
-            cancelled=cancelled,
-            spool_dir=store.directory,
-            progress=progress,
-        )
-        report = collection.run()
-        _finish(runs, run_id, report)
+        with closing(Unfinished(store.directory, collector.name)) as unfinished:
+            collection = Collection(
+                collector,
+                collector.types if types is None else types,
+                controls,
+                queue,
+                cancelled=cancelled,
+                spool_dir=store.directory,
+                unfinished=unfinished,
+                progress=progress,
+            )
+            report = collection.run()
+            _finish(runs, run_id, report)
+            unfinished.finish()
     return report
 
 

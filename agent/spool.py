@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.canonical import canonical, carriable, plain, widest
+from agent.pseudonym import Pseudonym
 from agent.redaction import is_clean, redact
 from collectors.contract import Gap, Record
 
@@ -34,7 +35,9 @@ class Line:
 class Spool:
     """The observations of one snapshot in their order, scrubbed of secrets, appended once and read many times."""
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, pseudonym: Pseudonym | None = None) -> None:
+        """With `pseudonym`, people are written down as what it makes of their names."""
+        self.pseudonym = pseudonym
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(directory) if directory else None)  # noqa: SIM115 closed by close()
         self._lengths = array("Q")
         self._widths = array("Q")
@@ -46,7 +49,7 @@ class Spool:
 
     def append(self, observation: Record | Gap) -> None:
         """Raises SpoolFull, after which this spool is of no more use."""
-        value = observation.model_dump(mode="json")
+        value = observation.model_dump(mode="json", context=self.pseudonym)
         text = plain(value)
         if text is not None and is_clean(text):
             content = text.encode()

@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Generic, Protocol, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, ValidationError
 
@@ -74,6 +74,19 @@ class Period:
     until: datetime
 
 
+class Unfinished(Protocol):
+    """What a run that was cut short had read, for the one that makes up for it. Safe over threads.
+
+    It is for what takes long to read again. Values are JSON, and hold no personal data.
+    """
+
+    def get(self, key: str) -> Any:
+        """The value, or None."""
+
+    def put(self, key: str, value: Any) -> None:
+        """Keeps the value until a run of this collector comes to its end."""
+
+
 @dataclass(frozen=True)
 class Run:
     """What one run of a collector shares: its name, a pool for parallel reads, and the wish to stop.
@@ -84,6 +97,7 @@ class Run:
     `waiting` is told when a source makes the run wait: the reason, and the seconds.
     `remembered` are the permissions whose answers are worth keeping, since more than one reader asks with them; None
     keeps all answers.
+    `unfinished` has what an earlier run that was cut short had read; None keeps nothing.
     """
 
     collector: str
@@ -93,6 +107,7 @@ class Run:
     cancelled: threading.Event
     waiting: Callable[[str, float], None] = lambda _reason, _seconds: None
     remembered: frozenset[str] | None = None
+    unfinished: Unfinished | None = None
 
 
 class Cancelled(Exception):
@@ -344,6 +359,7 @@ class EvidenceType(Generic[R]):
     version: int
     window: timedelta | None
     retention: timedelta | None
+    lag: timedelta
 
     @cached_property
     def id(self) -> str:
@@ -383,17 +399,22 @@ class EvidenceType(Generic[R]):
 
 
 def evidence(
-    *permissions: str, version: int = 1, window: timedelta | None = None, retention: timedelta | None = None
+    *permissions: str,
+    version: int = 1,
+    window: timedelta | None = None,
+    retention: timedelta | None = None,
+    lag: timedelta = timedelta(0),
 ) -> Callable[[Callable[..., Iterator[R]]], EvidenceType[Any]]:
     """Makes a function an evidence type.
 
     `permissions` are the least grants that its calls need, in the source's own words. `version` counts changes
     of the record's shape. With `window` the function takes a second argument, the Period since its last success:
-    the window is how far back the first run looks, `retention` how long the source keeps what it would find.
+    the window is how far back the first run looks, `retention` how long the source keeps what it would find, `lag`
+    how long it may take to show what happened: a period ends that long ago, or what comes late would never be read.
     """
 
     def decorate(observe: Callable[..., Iterator[R]]) -> EvidenceType[Any]:
-        made: EvidenceType[Any] = EvidenceType(observe, permissions, version, window, retention)
+        made: EvidenceType[Any] = EvidenceType(observe, permissions, version, window, retention, lag)
         return made
 
     return decorate
@@ -401,5 +422,5 @@ def evidence(
 
 __all__ = [
     "Cancelled", "EvidenceType", "Gap", "GapKind", "Journal", "Period", "Personal", "Reads", "Record", "Run",
-    "Settings", "Source", "Target", "Unreachable", "Use", "evidence", "explain", "journaling", "note",
+    "Settings", "Source", "Target", "Unfinished", "Unreachable", "Use", "evidence", "explain", "journaling", "note",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from agent.runs import Runs
 from collectors import registry
 from collectors.contract import Cancelled, Reads
 
-TYPES = ("locks", "hinges", "visits", "waits")
+TYPES = ("locks", "hinges", "visits", "steps", "waits")
 MAP = {f"acme_door_{name}": ["ctrl_a"] for name in TYPES}
 
 
@@ -47,9 +47,9 @@ def closed(_acme):
     return Building.closed
 
 
-def _collector(*names, **settings):
+def _collector(*names, common=None, **settings):
     types = [kind for kind in registry.evidence_types("acme") if kind.observe.__name__ in names]
-    return Collector("acme", Common(), registry.source("acme").settings(**settings), types)
+    return Collector("acme", common or Common(), registry.source("acme").settings(**settings), types)
 
 
 def _run(store, *names, controls=None, cancelled=None, progress=None, limit=1_000_000, **settings):
@@ -274,8 +274,10 @@ def _period(payload):
 
 def test_a_population_in_time(store):
     """The first run looks back over the window, the next from where the last whole one ended, to the millisecond."""
+    before = datetime.now(UTC)
     since, until = _period(_payload(store, "visits"))
     assert until - since == timedelta(days=7)
+    assert until < before  # by the time that the source takes to show what happened
     again, until_again = _period(_payload(store, "visits"))
     assert again == until
     incomplete, _ = _period(_payload(store, "visits", trouble={"visits": "denied"}))
@@ -299,10 +301,40 @@ def test_what_the_source_no_longer_keeps(store):
     _read_until(store, long_ago)
     payload = _payload(store, "visits")
     since, until = _period(payload)
-    assert until - since == timedelta(days=30)
+    assert timedelta(days=29) < until - since < timedelta(days=30)
     assert [gap["kind"] for gap in payload["gaps"]] == ["omitted"]
     assert f"from {long_ago:%Y-%m-%d %H:%M}" in payload["gaps"][0]["message"]
     assert _payload(store, "visits")["gaps"] == []
+
+
+def test_what_a_run_cut_short_had_read(store, closed):
+    """The run that makes up for it reads only the rest; once one comes to its end, the next reads all anew."""
+    from acme.targets import Building
+
+    Building.counted.clear()
+    with pytest.raises(Cancelled):
+        _run(store, "steps", stops_before=3)
+    assert Building.counted == [1, 2]
+    _, (body,) = _run(store, "steps")
+    assert [record["number"] for record in body["payload"]["records"]] == [10, 20, 30]
+    assert Building.counted == [1, 2, 3]
+    _run(store, "steps")
+    assert Building.counted == [1, 2, 3, 1, 2, 3]
+    assert not [path for path in store.directory.iterdir() if path.name.startswith("unfinished")]
+
+
+def test_people_are_written_as_pseudonyms(store, tmp_path):
+    """With pseudonymize, a person's name is in no payload, which says so; without a usable key nothing is read."""
+    key = tmp_path / "key"
+    key.write_text("k" * 64)
+    payload = _payload(store, "visits", common=Common(pseudonymize=True, pseudonym_key_file=key))
+    assert payload["collection"]["pseudonymized"] is True
+    assert payload["records"][0]["host"].startswith("person-")
+    key.write_text("short")
+    payload = _payload(store, "visits", common=Common(pseudonymize=True, pseudonym_key_file=key))
+    assert payload["records"] == []
+    assert "openssl rand" in payload["gaps"][0]["message"]
+    assert _payload(store, "visits")["records"][0]["host"] == "Ada"
 
 
 def test_a_clock_set_back(store):

@@ -1,12 +1,18 @@
 import hashlib
+import json
+import re
 
+import pytest
 from agent_fixtures import Fact, gap
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.canonical import canonical, widest
+from agent.pseudonym import keyed
 from agent.redaction import REDACTED
 from agent.spool import Spool
+from collectors.contract import Personal, Record
+from collectors.secret import SecretMissing
 
 
 @given(st.lists(st.text(max_size=20) | st.none(), max_size=20))
@@ -44,6 +50,34 @@ def test_secrets_do_not_reach_the_disk(tmp_path):
     assert line.width == widest({"name": "a", "value": {"password": REDACTED, "note": REDACTED}})
     assert spool.redactions == 2
     spool.close()
+
+
+class Visitor(Record):
+    """Somebody, and others."""
+
+    name: Personal
+    host: Personal | None
+    company: str
+    met: tuple[Personal, ...]
+
+
+def test_people_get_pseudonyms():
+    """Fields that name people hold stable pseudonyms, whatever the case; others, and nobody, stay as they are."""
+    spool = Spool(pseudonym=keyed("k" * 32))
+    spool.append(Visitor(name="Ada@acme.example", host=None, company="acme", met=("bob", "ada@acme.example")))
+    (line,) = spool
+    told = json.loads(line.content)
+    assert (told["host"], told["company"]) == (None, "acme")
+    assert told["met"][1] == told["name"] != told["met"][0]
+    assert re.fullmatch("person-[0-9a-f]{32}", told["name"])
+    assert keyed("l" * 32)("bob") != told["met"][0] == keyed("k" * 32)("Bob")
+    spool.close()
+
+
+def test_a_short_key_is_refused():
+    """A key that could be guessed makes no pseudonyms: the message says how to make a better one."""
+    with pytest.raises(SecretMissing, match="openssl rand"):
+        keyed("secret")
 
 
 def test_a_large_spool_leaves_no_file(tmp_path):

@@ -92,14 +92,13 @@ def trails(account: Account) -> Iterator[Trail | Gap]:
     yield from account.each(found.values(), partial(_trail, account), resource=lambda trail: str(trail["TrailARN"]))
 
 
-@evidence("cloudtrail:LookupEvents", "ec2:DescribeRegions", window=timedelta(days=30), retention=HISTORY)
+@evidence("cloudtrail:LookupEvents", "ec2:DescribeRegions", window=timedelta(days=30), retention=HISTORY, lag=DELAY)
 def privileged_events(account: Account, period: Period) -> Iterator[PrivilegedEvent | Gap]:
     """Who gave away rights, weakened a guard, or signed in as root in the period, as CloudTrail's history has it.
 
-    An event takes up to 15 minutes to get there, so what is read begins and ends 15 minutes before the period does.
+    An event takes up to 15 minutes to get there, so a period ends 15 minutes before it is read.
     """
-    known = Period(period.since - DELAY, period.until - DELAY)
-    for seen in account.each(lookups(account), partial(events, account, known), resource=str):
+    for seen in account.each(lookups(account), partial(events, account, period), resource=str):
         if isinstance(seen, Gap):
             yield seen
         else:

@@ -15,6 +15,7 @@ from collectors.github.targets import Organization
 
 PAGE = 50
 MOST_RESULTS = 1000  # of one search
+DELAY = timedelta(minutes=15)  # by which a search knows of a merge
 GONE = "ghost"  # as GitHub shows an account that was deleted
 
 
@@ -63,7 +64,7 @@ class PullRequestReviews(Record):
     checks: list[Check] | None = Field(description="The checks on its last commit; null where they could not be seen.")
 
 
-@evidence(PULL_REQUESTS, CONTENTS, CHECKS, STATUSES, window=timedelta(days=30))
+@evidence(PULL_REQUESTS, CONTENTS, CHECKS, STATUSES, window=timedelta(days=30), lag=DELAY)
 def reviews(organization: Organization, period: Period) -> Iterator[PullRequestReviews | Gap]:
     """Every pull request merged into the default branch of its repository in the period, with who wrote, approved and
     merged it, and the checks on its last commit.

@@ -5,8 +5,10 @@ from datetime import timedelta
 from pydantic import Field
 
 from acme.targets import Building
-from collectors.contract import Gap, Period, Record, evidence
+from collectors.contract import Cancelled, Gap, Period, Personal, Record, evidence
 from collectors.errors import AccessDenied, NotEnabled, NotFound, Omitted
+
+LAG = timedelta(minutes=10)  # in which the doorman writes his book
 
 
 class Lock(Record):
@@ -15,6 +17,7 @@ class Lock(Record):
 
 class Visit(Record):
     since: str = Field(description="The start of the period that was read.")
+    host: Personal = Field(description="Who was visited.")
 
 
 @evidence("acme:ListDoors", "acme:ListLocks")
@@ -60,15 +63,30 @@ def hinges(building: Building) -> Iterator[Lock]:
         yield Lock(number=door)
 
 
-@evidence("acme:ListVisits", window=timedelta(days=7), retention=timedelta(days=30))
+@evidence("acme:ListVisits", window=timedelta(days=7), retention=timedelta(days=30), lag=LAG)
 def visits(building: Building, period: Period) -> Iterator[Visit | Gap]:
     """Who came through the doors."""
-    yield Visit(since=period.since.isoformat())
+    yield Visit(since=period.since.isoformat(), host="Ada")
     match building.trouble.get("visits"):
         case "denied":
             raise AccessDenied("no", operation="acme:ListVisits", permission="acme:ListVisits")
         case "omitted":
             yield Omitted("a visitor who asked for it").gap("visitor/7")
+
+
+@evidence("acme:CountSteps")
+def steps(building: Building) -> Iterator[Lock]:
+    """The steps behind each door, which take long to count: what was counted before need not be counted again."""
+    kept = building.run.unfinished
+    for door in (1, 2, 3):
+        if kept is None or (found := kept.get(f"{building.id}/{door}")) is None:
+            if door == building.stops_before:
+                raise Cancelled
+            building.counted.append(door)
+            found = door * 10
+            if kept is not None:
+                kept.put(f"{building.id}/{door}", found)
+        yield Lock(number=found)
 
 
 @evidence("acme:Wait")

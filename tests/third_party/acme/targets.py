@@ -14,10 +14,12 @@ class AcmeSettings(Settings):
     trouble: dict[str, str] = Field(default_factory=dict)
     revision: str | None = None
     controls: list[str] | None = None
+    stops_before: int | None = None
 
 
 class Building(Target):
     closed: ClassVar[list[str]] = []
+    counted: ClassVar[list[int]] = []
 
     def __init__(self, run: Run, name: str, settings: AcmeSettings) -> None:
         super().__init__(run)
@@ -26,6 +28,7 @@ class Building(Target):
         self.revision = settings.revision
         self.controls = None if settings.controls is None else tuple(settings.controls)
         self.trouble = settings.trouble
+        self.stops_before = settings.stops_before
 
     def identity(self) -> str:
         if self.trouble.get("identity") == "denied":
