@@ -485,6 +485,36 @@ def test_service_app(connect, key, form):
         assert {call.headers["Authorization"].split()[0] for call in okta.asked(USERS)} == {"Bearer"}
 
 
+def test_proof_of_possession(connect, key):
+    """With dpop a token is asked for with a proof that holds the org's nonce, and each read proves who sends it."""
+    with Okta(users=3, keys={"0oa1": public(key)}, dpop=True) as okta:
+        found, failure, _ = collected(lifecycle, connect(okta, client_id="0oa1", key=key.export(), dpop=True))
+        assert (failure, len(found)) == (None, 8)
+        assert [call.status for call in okta.asked("/oauth2/v1/token")] == [400, 200]
+        assert {call.headers["Authorization"].split()[0] for call in okta.asked(USERS)} == {"DPoP"}
+        _, failure, _ = collected(lifecycle, connect(okta, client_id="0oa1", key=key.export()))
+        assert isinstance(failure, Unauthenticated)
+        assert "DPoP" in failure.message
+
+
+def test_key_id(connect, key):
+    """Where an app has several keys, its assertion names the one that it is signed with."""
+    pem = key.export_to_pem(private_key=True, password=None).decode()
+    with Okta(users=1, keys={"0oa1": public(key)}) as okta:
+        for settings, named in (({"key": pem, "key_id": "acme-2"}, "acme-2"), ({"key": key.export()}, "acme-1")):
+            collected(lifecycle, connect(okta, client_id="0oa1", **settings))
+            assert okta.kids[-1] == named
+
+
+def test_what_is_left_to_users(connect, clock, said_waits):
+    """The share of the rate limit that is configured is left to the org's own users."""
+    with Okta(users=700, limit=6) as okta:
+        _, failure, _ = collected(lifecycle, connect(okta, token=okta.token, leave_to_users=0))
+        assert (failure, said_waits) == (None, [])
+        collected(lifecycle, connect(okta, token=okta.token, leave_to_users=0.9))
+        assert "left to the org's users" in said_waits[0][0]
+
+
 def test_token_renewed(connect, key):
     """A token is renewed before it runs out."""
     with Okta(users=450, keys={"0oa1": public(key)}, expires_in=61) as okta:

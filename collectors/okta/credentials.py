@@ -25,14 +25,21 @@ def api_token(file: Path | None) -> dict[str, Any]:
     return {"authorizationMode": "SSWS", "token": token}
 
 
-def service_app(client_id: str, file: Path | None, scopes: Sequence[str]) -> dict[str, Any]:
-    """Signing in as a service app, by its private key. Raises Unauthenticated where the key cannot be used."""
+def service_app(
+    client_id: str, file: Path | None, scopes: Sequence[str], *, key_id: str | None = None, dpop: bool = False
+) -> dict[str, Any]:
+    """Signing in as a service app, by its private key. Raises Unauthenticated where the key cannot be used.
+
+    With `dpop` each read proves that it comes from whom the token was given to (RFC 9449).
+    """
     return {
         "authorizationMode": "PrivateKey",
         "clientId": client_id,
         "scopes": list(scopes),
         "privateKey": _private_key(_secret("okta_private_key", file)),
         "oauthTokenRenewalOffset": _MINUTES_TO_RENEW_EARLY,
+        "dpopEnabled": dpop,
+        **({"kid": key_id} if key_id else {}),
     }
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from collectors import contract
+from collectors.okta.limits import SHARE_FOR_USERS
 
 
 class Settings(contract.Settings):
@@ -32,6 +33,27 @@ class Settings(contract.Settings):
         default=None,
         examples=["/etc/chequr-agent/okta_private_key"],
         description="The app's RSA key, PEM or JWK; else the credential `okta_private_key` or `OKTA_PRIVATE_KEY`.",
+    )
+    key_id: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["acme-2026"],
+        description="The key's `kid` at Okta, where the app has several keys; a JWK's own, where not set.",
+    )
+    dpop: bool = Field(
+        default=False, description="Whether the app demands proof of possession (DPoP), as Okta's default for new apps."
+    )
+    leave_to_users: float = Field(
+        default=SHARE_FOR_USERS,
+        ge=0,
+        le=0.95,
+        description="The share of each of Okta's rate limits that is left to the org's own users and programs.",
+    )
+    hr_leavers_file: Path | None = Field(
+        default=None,
+        examples=["/etc/chequr-agent/leavers.csv"],
+        description="A CSV of who left, from HR, with the columns `email` or `login`, and `left_at` (a date, or a time "
+        "with its offset).",
     )
     scopes: tuple[str, ...] | None = Field(
         default=None,
@@ -65,8 +87,8 @@ class Settings(contract.Settings):
             raise ValueError("name either token_file, or client_id and private_key_file; not both")
         if self.client_id is None and self.private_key_file is not None:
             raise ValueError("private_key_file needs client_id, the service app's id")
-        if self.client_id is None and self.scopes is not None:
-            raise ValueError("scopes belong to client_id and private_key_file; an API token has none")
+        if self.client_id is None and (self.scopes is not None or self.key_id is not None or self.dpop):
+            raise ValueError("scopes, key_id and dpop belong to client_id and private_key_file; an API token has none")
         return self
 
 

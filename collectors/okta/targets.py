@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from collectors import registry
 from collectors.contract import Cancelled, EvidenceType, Run, Target, note
 from collectors.errors import CollectionError, Invalid, Unauthenticated, Unavailable
 from collectors.okta import credentials
-from collectors.okta.limits import LONGEST_WAIT, SILENT, Room, delay
+from collectors.okta.limits import LONGEST_WAIT, SHARE_FOR_USERS, SILENT, Room, delay
 from collectors.okta.refusals import content, items, refusal, thing
 from collectors.okta.requests import Answer, Ask, Lost
 from collectors.okta.settings import Settings
@@ -32,8 +33,16 @@ def connect(settings: Settings, run: Run) -> Iterator["Tenant"]:
         signing_in = credentials.api_token(settings.token_file)
     else:
         scopes = settings.scopes or grants(registry.evidence_types("okta"))["scopes"]
-        signing_in = credentials.service_app(settings.client_id, settings.private_key_file, scopes)
-    yield Tenant(run, settings.org_url, signing_in)
+        signing_in = credentials.service_app(
+            settings.client_id, settings.private_key_file, scopes, key_id=settings.key_id, dpop=settings.dpop
+        )
+    yield Tenant(
+        run,
+        settings.org_url,
+        signing_in,
+        leave_to_users=settings.leave_to_users,
+        hr_leavers_file=settings.hr_leavers_file,
+    )
 
 
 def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:
@@ -57,14 +66,27 @@ class _Page:
 class Tenant(Target):
     """An Okta org. Reads are GETs; their answers are raw JSON, so that what Okta adds tomorrow comes through."""
 
-    def __init__(self, run: Run, org_url: str, signing_in: Mapping[str, Any], *, timeout: float = 30.0) -> None:
-        """`signing_in` is from `credentials`; `timeout` is how many seconds one answer may take."""
+    def __init__(
+        self,
+        run: Run,
+        org_url: str,
+        signing_in: Mapping[str, Any],
+        *,
+        timeout: float = 30.0,
+        leave_to_users: float = SHARE_FOR_USERS,
+        hr_leavers_file: Path | None = None,
+    ) -> None:
+        """`signing_in` is from `credentials`; `timeout` is how many seconds one answer may take.
+
+        `hr_leavers_file` is a CSV of who left, which Okta itself does not know of.
+        """
         super().__init__(run)
+        self.hr_leavers_file = hr_leavers_file
         self.id = urlsplit(org_url).netloc
         self.description = {"org_url": org_url}
         self._client = {"orgUrl": org_url, **signing_in}
         self._timeout = timeout
-        self._room = Room()
+        self._room = Room(leave_to_users)
         self._transport: Transport | None = None
         self._lock = threading.Lock()
         self._closed = False

@@ -8,6 +8,8 @@
 """
 
 import argparse
+import base64
+import hashlib
 import itertools
 import json
 import re
@@ -26,6 +28,7 @@ _FIRST = ("Ada", "Bruno", "Chiara", "Dmitri", "Esra", "Farid", "Grace", "Hiro", 
 _LAST = ("Abara", "Bauer", "Costa", "Dubois", "Eriksen", "Fischer", "Garcia", "Haddad", "Ivanova", "Jansen", "Kim")
 _DEPARTMENTS = ("Engineering", "Finance", "People", "Sales", "Support")
 _EPOCH = datetime(2024, 3, 4, 8, 30, tzinfo=UTC)
+NONCE = "eyJ.nonce.1"
 _ACCESS = {"users": "okta.users.read", "policies": "okta.policies.read"}
 
 
@@ -217,7 +220,10 @@ class Call:
 
 @dataclass
 class Okta:
-    """An org. `keys` are the public keys of its service apps by client id; `limit` is calls a minute, by first word."""
+    """An org. `keys` are the public keys of its service apps by client id; `limit` is calls a minute, by first word.
+
+    With `dpop` tokens are given, and taken, with a proof only; the proof for one holds a nonce that the org gave out.
+    """
 
     users: int = 100
     deprovisioned: int = 5
@@ -227,6 +233,7 @@ class Okta:
     expires_in: int = 3600
     limit: int = 1_000_000
     links: str = "separate"
+    dpop: bool = False
     port: int = 0
 
     def __post_init__(self):
@@ -240,6 +247,7 @@ class Okta:
         self.calls: list[Call] = []
         self.access_tokens: dict[str, tuple[float, frozenset[str]]] = {}
         self.assertions: set[str] = set()
+        self.kids: list[str | None] = []
         self._spent: dict[tuple[str, int], int] = {}
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
@@ -267,25 +275,26 @@ class Okta:
         if fault is not None and isinstance(fault.answer, Answer):
             answer = fault.answer
         else:
-            answer = self._token(body) if call.path == "/oauth2/v1/token" else self._resource(call)
+            answer = self._token(call, body) if call.path == "/oauth2/v1/token" else self._resource(call)
             answer = fault.answer(answer) if fault is not None else answer
         call.status = answer.status
         return answer
 
     def _resource(self, call: Call) -> Answer:
         word = call.path.split("/")[3] if call.path.startswith("/api/v1/") else ""
-        refused = self._refused(call.headers.get("Authorization", ""), _ACCESS.get(word), call.path)
+        refused = self._refused(call, _ACCESS.get(word))
         if refused is not None:
             return refused
         answer = self._found(call)
         return Answer(answer.status, answer.body, (*answer.headers, *self._limit_headers(word)))
 
-    def _refused(self, authorization: str, scope: str | None, path: str) -> Answer | None:
-        kind, _, secret = authorization.partition(" ")
+    def _refused(self, call: Call, scope: str | None) -> Answer | None:
+        path = call.path
+        kind, _, secret = call.headers.get("Authorization", "").partition(" ")
         if kind == "SSWS" and secret == self.token:
             return None
         expires, scopes = self.access_tokens.get(secret, (0.0, frozenset()))
-        if kind != "Bearer" or time.time() >= expires:
+        if kind != ("DPoP" if self.dpop else "Bearer") or time.time() >= expires or self._unproved(call, secret):
             return said(401, "E0000011", "Invalid token provided")
         if scope is None or scope in scopes:
             return None
@@ -352,9 +361,33 @@ class Okta:
         }
         return tuple(("Link", link) for link in layouts[self.links])
 
-    def _token(self, body: bytes) -> Answer:
+    def _unproved(self, call: Call, access_token: str | None = None) -> str | None:
+        """What is wrong with a call's proof of possession; for an access token, with which it must be bound."""
+        if not self.dpop:
+            return None
+        try:
+            proof = call.headers["DPoP"]
+            claims = jwt.decode(proof, jwt.PyJWK(jwt.get_unverified_header(proof)["jwk"]), algorithms=["RS256"])
+        except (jwt.PyJWTError, KeyError, TypeError) as error:
+            return f"The DPoP proof is not valid: {type(error).__name__}"
+        if (claims["htm"], claims["htu"]) != (call.method, self.url + call.path):
+            return "The DPoP proof is for another call."
+        if access_token is None:
+            return None if claims.get("nonce") == NONCE else "use_dpop_nonce"
+        digest = hashlib.sha256(access_token.encode()).digest()
+        hashed = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return None if claims["ath"] == hashed else "The DPoP proof is for another token."
+
+    def _token(self, call: Call, body: bytes) -> Answer:
+        wrong = self._unproved(call)
+        if wrong == "use_dpop_nonce":
+            refused = _oauth_error(400, "use_dpop_nonce", "Authorization server requires nonce in DPoP proof.")
+            return Answer(refused.status, refused.body, (*refused.headers, ("dpop-nonce", NONCE)))
+        if wrong:
+            return _oauth_error(400, "invalid_dpop_proof", wrong)
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         try:
+            self.kids.append(jwt.get_unverified_header(form["client_assertion"]).get("kid"))
             claimed = jwt.decode(form["client_assertion"], options={"verify_signature": False})
             claims = jwt.decode(
                 form["client_assertion"],
@@ -380,7 +413,12 @@ class Okta:
             self.access_tokens[access_token] = (time.time() + self.expires_in, scopes)
         scope = " ".join(sorted(scopes))
         return _json(
-            {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": access_token, "scope": scope}
+            {
+                "token_type": "DPoP" if self.dpop else "Bearer",
+                "expires_in": self.expires_in,
+                "access_token": access_token,
+                "scope": scope,
+            }
         )
 
 
