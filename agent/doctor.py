@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from agent.store import StateUnusable, Store
 from agent.token import Token, is_due_for_rotation
 from collectors import registry
 from collectors.contract import EvidenceType, Period, Run, Target, Unreachable, explain
-from collectors.errors import CollectionError, Gap, Invalid
+from collectors.errors import AccessDenied, CollectionError, Gap, Invalid
 from collectors.secret import SecretMissing
 
 Level = Literal["good", "note", "bad"]
@@ -218,11 +218,28 @@ def _target(collector: Collector, controls: ControlMap, target: Target | Unreach
         if controls.known is not None and control_id not in controls.known
     ]
     causes: dict[Gap, list[str]] = {}
-    for kind in collector.types:
-        if isinstance(target, kind.target) and (gap := _first_gap(kind, target)) is not None:
-            causes.setdefault(gap, []).append(kind.id)
+    kinds = [kind for kind in collector.types if isinstance(target, kind.target)]
+    refused = target.refused({permission for kind in collector.types for permission in kind.permissions})
+    for kind in kinds:
+        for gap in (_first_gap(kind, target), *_refusals(kind, refused)):
+            if gap is not None and not _is_known(gap, causes, kind):
+                causes.setdefault(gap, []).append(kind.id)
     target.close()
     return findings + [_lost(where, gap, kinds) for gap, kinds in causes.items()]
+
+
+def _refusals(kind: EvidenceType[Any], refused: Mapping[str, str]) -> Iterator[Gap]:
+    """What the source says that this type may not do, beyond its first look."""
+    for permission in kind.permissions:
+        if permission in refused:
+            yield AccessDenied(refused[permission], operation=permission, permission=permission).gap()
+
+
+def _is_known(gap: Gap, causes: Mapping[Gap, Sequence[str]], kind: EvidenceType[Any]) -> bool:
+    """Whether the type was told to lack this permission already: having been denied it says more."""
+    return bool(gap.permission) and any(
+        gap.permission == told.permission and kind.id in kinds for told, kinds in causes.items()
+    )
 
 
 def _lost(where: str, gap: Gap, kinds: Sequence[str]) -> Finding:

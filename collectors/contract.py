@@ -27,10 +27,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Annotated, Any, Generic, Protocol, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, ValidationError
 
@@ -173,6 +174,49 @@ def _canonical(parameters: Mapping[str, object]) -> str:
     return json.dumps(parameters, sort_keys=True, separators=(",", ":"), default=str)
 
 
+class _Known(NamedTuple):
+    """An answer. There may be very many, so it takes little memory."""
+
+    value: Any
+
+    def get(self) -> Any:
+        return self.value
+
+
+class _Failed(NamedTuple):
+    """A read that failed. Where it was raised is forgotten: that would keep all that was in reach there."""
+
+    error: Exception
+
+    def get(self) -> Any:
+        """Raises it, to each reader one of its own: one that is raised again and again grows."""
+        if not isinstance(self.error, CollectionError):  # our own fault, which the log is to show whole
+            raise self.error
+        raise copy(self.error) from self.error.__cause__
+
+
+def _called(call: Callable[[], Any], asked: Future[_Known | _Failed]) -> _Known | _Failed:
+    """What `call` comes to, told to those who wait for `asked` as well."""
+    answer: _Known | _Failed
+    try:
+        answer = _Known(call())
+    except Exception as error:  # whatever it is, it is remembered for all who want this answer
+        if isinstance(error, CollectionError):
+            _forget_where(error)
+        answer = _Failed(error)
+    except BaseException as error:
+        asked.set_exception(error)
+        raise
+    asked.set_result(answer)
+    return answer
+
+
+def _forget_where(error: CollectionError) -> None:
+    for raised in (error, error.__cause__):
+        if raised is not None:
+            raised.__traceback__ = raised.__context__ = None
+
+
 class Reads:
     """A read-through memory of one run: the same operation with the same parameters is called once.
 
@@ -184,7 +228,7 @@ class Reads:
     """
 
     def __init__(self, remembered: frozenset[str] | None = None) -> None:
-        self._answers: dict[tuple[str, str, str], Future[Any]] = {}
+        self._answers: dict[tuple[str, str, str], _Known | _Failed | Future[_Known | _Failed]] = {}
         self._remembered = remembered
         self._lock = threading.Lock()
 
@@ -211,18 +255,14 @@ class Reads:
         key = (operation, place, _canonical(parameters))
         with self._lock:
             answer = self._answers.get(key)
-            first = answer is None
             if answer is None:
-                answer = self._answers[key] = Future()
-        note(operation, told, permission=permission, reused=not first)
-        if first:
-            try:
-                answer.set_result(call())
-            except BaseException as error:
-                answer.set_exception(error)
-                if not isinstance(error, Exception):
-                    raise
-        result: T = answer.result()
+                asked = self._answers[key] = Future()
+        note(operation, told, permission=permission, reused=answer is not None)
+        if answer is None:
+            answer = self._answers[key] = _called(call, asked)
+        elif isinstance(answer, Future):
+            answer = answer.result()
+        result: T = answer.get()
         return result
 
     def clear(self) -> None:
@@ -256,6 +296,14 @@ class Target:
     def identity(self) -> str:
         """Whose eyes these are: an ARN, a login, a client id; never a secret. Raises CollectionError."""
         raise NotImplementedError
+
+    def refused(self, permissions: Iterable[str]) -> Mapping[str, str]:
+        """Which of the permissions the source itself says that this identity lacks, each with its reason.
+
+        Empty where it does not say. To be told so is not to be refused: who relies on it reads all the same.
+        """
+        del permissions
+        return {}
 
     def close(self) -> None:
         """Lets go of clients and remembered answers."""

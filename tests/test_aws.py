@@ -21,6 +21,7 @@ from collectors.aws.moment import Instant
 from collectors.aws.permissions import ACTIONS
 from collectors.aws.session import timestamp
 from collectors.aws.settings import Settings
+from collectors.aws.simulation import principal, refusal
 from collectors.aws.targets import Account, Region
 from collectors.contract import Cancelled, Gap, Journal, Run, Unreachable, journaling
 from collectors.errors import AccessDenied, CollectionError, NotEnabled, Unauthenticated, Unavailable
@@ -157,7 +158,7 @@ def test_what_no_type_declares_cannot_be_called(endpoint, entered):
         with contextlib.closing(account.access.client(service, REGIONS[0])) as client:
             names = client.meta.service_model.operation_names
             assert names
-            assert not [name for name in names if not name.startswith(("Describe", "Generate", "Get", "List"))]
+            assert not [name for name in names if not name.startswith(("Describe", "Generate", "Get", "List", "Simulate"))]
 
 
 def test_what_both_the_account_and_a_region_want_is_asked_once(endpoint, entered):
@@ -627,3 +628,32 @@ def test_memory_does_not_grow_with_a_population_that_nobody_else_wants():
     count, kilobytes = map(int, done.stdout.split())
     assert count == 40_000
     assert kilobytes < 4_000
+
+
+@pytest.mark.parametrize(
+    ("caller", "role", "arn"),
+    [
+        ("arn:aws:iam::123456789012:user/path/chequr", None, "arn:aws:iam::123456789012:user/path/chequr"),
+        ("arn:aws:sts::123456789012:assumed-role/chequr/s", None, "arn:aws:iam::123456789012:role/chequr"),
+        ("arn:aws-cn:sts::123456789012:assumed-role/chequr/s", "arn:aws-cn:iam::1:role/p/chequr", None),
+        ("arn:aws:iam::123456789012:root", None, None),
+        ("arn:aws:sts::123456789012:federated-user/me", None, None),
+    ],
+)
+def test_whose_policies_are_simulated(caller, role, arn):
+    """A user's own, or the role's behind a session; where the role is known its path is kept; root has no policies."""
+    assert principal(caller, role) == (role or arn)
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ({}, "explicitDeny on all resources"),
+        ({"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}, "by a policy of the organization"),
+        ({"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}, "permissions boundary"),
+    ],
+)
+def test_who_refuses_in_a_simulation(detail, words):
+    """What does not allow an action is told apart: the role's own policies, its boundary, the organization."""
+    assert words in refusal({"EvalActionName": "kms:ListKeys", "EvalDecision": "explicitDeny", **detail})
+    assert refusal({"EvalActionName": "kms:ListKeys", "EvalDecision": "allowed", **detail}) is None

@@ -2,6 +2,7 @@ import json
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from agent.run import run_collector
 from agent.runs import Runs
 from collectors import registry
 from collectors.contract import Cancelled, Reads
+from collectors.errors import AccessDenied
 
 TYPES = ("locks", "hinges", "visits", "steps", "waits")
 MAP = {f"acme_door_{name}": ["ctrl_a"] for name in TYPES}
@@ -196,6 +198,35 @@ def test_only_what_is_asked_again_is_remembered():
         assert read("ListKeys", permission="keys:list", keep=True) == "ListKeys"
         assert read("WhoAmI") == "WhoAmI"
     assert calls == {"ListDoors": 1, "ListLocks": 3, "ListKeys": 1, "WhoAmI": 1}
+
+
+def test_a_failure_is_remembered_and_keeps_nothing_alive():
+    """A denied read is tried once; each reader gets an error of its own, and what was in reach of it is let go."""
+
+    class Response(dict):
+        pass
+
+    gone, calls = [], Counter()
+
+    def denied():
+        response = Response()
+        gone.append(weakref.ref(response))
+        calls.update(["ListDoors"])
+        cause = ValueError("AccessDenied")
+        raise AccessDenied("shut", operation="ListDoors", permission="doors:list") from cause
+
+    reads, errors = Reads(), []
+    for _ in range(3):
+        with pytest.raises(AccessDenied) as caught:
+            reads.read("ListDoors", {}, denied)
+        errors.append(caught.value)
+    assert calls == {"ListDoors": 1}
+    assert len({id(error) for error in errors}) == 3
+    assert {(str(error), error.permission, str(error.__cause__)) for error in errors} == {
+        ("ListDoors: shut", "doors:list", "AccessDenied")
+    }
+    del errors, caught
+    assert gone[0]() is None
 
 
 def test_places_that_cannot_be_listed(store):

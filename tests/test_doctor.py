@@ -244,6 +244,17 @@ def test_each_aws_account_is_looked_at_and_one_region_of_each(agent, aws):
     assert one(found, "collector aws")["message"] == "4 of 4 places can be seen in full"
 
 
+def test_what_iam_says_that_the_agent_lacks(agent, aws):
+    """Where policies may be simulated, each action that is lacking is told, with the evidence that is lost by it."""
+    with serving(buckets=1, denied=("kms:GetKeyPolicy", "iam:ListMFADevices")) as endpoint:
+        agent.configure(AWS.format(endpoint, ROLE))
+        told = [finding for finding in findings(agent, "bad") if finding["subject"].startswith("collector aws")]
+    (lacking,) = told  # the other account is read by a user that moto has no ARN of IAM's for
+    assert lacking["subject"] == f"collector aws, {SECOND_ACCOUNT}/eu-central-1, aws_kms_key_rotation"
+    assert "IAM's policy simulation says: implicitDeny" in lacking["message"]
+    assert lacking["remedy"] == "Grant kms:GetKeyPolicy."
+
+
 def test_an_aws_account_that_is_closed_is_told_once(agent, aws):
     error = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not authorized</Message></Error></ErrorResponse>"
     with loopback.serving(loopback.Answer(403, error, {"content-type": "text/xml"})) as server:

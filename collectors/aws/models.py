@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from collectors import registry
-from collectors.aws.permissions import ENTERING, action
+from collectors.aws.permissions import ENTERING, SIMULATION, action
 
 Model = dict[str, Any]
 
@@ -24,7 +24,7 @@ def loader() -> Any:
     from botocore.loaders import JSONFileLoader, Loader
 
     declared = {permission for kind in registry.evidence_types("aws") for permission in kind.permissions}
-    declared.update(ENTERING)
+    declared.update(ENTERING, (SIMULATION,))
 
     def is_wanted(operation: str) -> bool:
         return operation.partition(":")[0] in _CREDENTIALS or action(operation) in declared

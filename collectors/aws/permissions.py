@@ -24,6 +24,7 @@ ACTIONS = {
 }
 
 DISCOVERY = "ec2:DescribeRegions"
+SIMULATION = "iam:SimulatePrincipalPolicy"  # which nothing needs: where it is allowed, doctor sees more
 # What listing and entering accounts needs, beside what evidence types read.
 ENTERING = (
     DISCOVERY,

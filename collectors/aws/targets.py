@@ -1,19 +1,23 @@
 """Where AWS is read: an account as a whole, and each of its regions."""
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from collectors.aws.access import Access
+from collectors.aws.batches import batches
 from collectors.aws.errors import code, translation
 from collectors.aws.pace import Pace
-from collectors.aws.permissions import DISCOVERY, action
+from collectors.aws.permissions import DISCOVERY, SIMULATION, action
+from collectors.aws.simulation import principal, refusal
 from collectors.contract import Run, Target
 from collectors.errors import CollectionError
 
 Answer = dict[str, Any]
 T = TypeVar("T")
+
+_SIMULATED = 100  # actions of one question
 
 
 class Place(Target):
@@ -109,6 +113,23 @@ class Place(Target):
             answer: Answer = pace.ask(getattr(client, xform_name(name)), parameters)
         answer.pop("ResponseMetadata", None)
         return answer
+
+    def refused(self, permissions: Iterable[str]) -> Mapping[str, str]:
+        """What IAM's policy simulation does not allow; nothing where the agent may not ask it."""
+        simulated: dict[str, str] = {}
+        try:
+            arn = principal(self.identity(), self.access.settings.role_arn)
+            for actions in batches(sorted(permissions), _SIMULATED) if arn else ():
+                for result in self._simulate(arn, actions):
+                    if reason := refusal(result):
+                        simulated[result["EvalActionName"]] = f"IAM's policy simulation says: {reason}"
+        except CollectionError:
+            return {}
+        return simulated
+
+    def _simulate(self, arn: str | None, actions: Sequence[str]) -> Iterator[Answer]:
+        asked: dict[str, Any] = {"PolicySourceArn": arn, "ActionNames": list(actions)}
+        return self.pages(SIMULATION, "EvaluationResults", region=self.access.home, keep=True, **asked)
 
     def close(self) -> None:
         """Lets go of clients, and of the account's answers with its last place."""

@@ -22,9 +22,10 @@ Client = Callable[..., Any]
 
 
 @contextlib.contextmanager
-def serving(buckets: int = 12) -> Iterator[str]:
-    """The company in a process of its own: its endpoint."""
+def serving(buckets: int = 12, denied: tuple[str, ...] | None = None) -> Iterator[str]:
+    """The company in a process of its own: its endpoint. `denied` is what IAM's policy simulation does not allow."""
     command = [sys.executable, "-m", "tests.fakes.aws", "--port", "0", "--buckets", str(buckets)]
+    command += [] if denied is None else ["--denied", *denied]
     environment = {**os.environ, **ENVIRONMENT}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
@@ -158,15 +159,37 @@ def with_root_user() -> None:
     IAMBackend.get_credential_report = complete
 
 
+def with_simulation(denied: list[str]) -> None:
+    """Teaches moto IAM's policy simulation: everything is allowed but these actions."""
+    from moto.iam.responses import IamResponse
+
+    def simulate(response: Any) -> str:
+        action = "ActionNames.member."
+        asked = [values[0] for name, values in response.querystring.items() if name.startswith(action)]
+        results = "".join(
+            f"<member><EvalActionName>{name}</EvalActionName><EvalResourceName>*</EvalResourceName>"
+            f"<EvalDecision>{'implicitDeny' if name in denied else 'allowed'}</EvalDecision></member>"
+            for name in asked
+        )
+        inner = f"<EvaluationResults>{results}</EvaluationResults><IsTruncated>false</IsTruncated>"
+        name = "SimulatePrincipalPolicy"
+        return f"<{name}Response><{name}Result>{inner}</{name}Result></{name}Response>"
+
+    IamResponse.simulate_principal_policy = simulate
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--buckets", type=int, default=12)
+    parser.add_argument("--denied", nargs="*", help="answer policy simulations, with these actions denied")
     asked = parser.parse_args()
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with_root_user()
+    if asked.denied is not None:
+        with_simulation(asked.denied)
     server = ThreadedMotoServer("127.0.0.1", asked.port, verbose=False)
     server.start()
     endpoint = "http://{}:{}".format(*server.get_host_and_port())
