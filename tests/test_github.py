@@ -43,7 +43,8 @@ class Reader:
     def __init__(self, github: GitHub, folder: Path, pool: ThreadPoolExecutor, **settings):
         token = folder / "token"
         token.write_text(github.token)
-        keys = {"organizations": ["acme"], "base_url": github.url, **(settings or {"token_file": token})}
+        identity = {} if "app_id" in settings else {"token_file": token}
+        keys = {"organizations": ["acme"], "base_url": github.url, **identity, **settings}
         self.cancelled = threading.Event()
         self.waits: list[tuple[str, float]] = []
         self.run = Run("github", UNTIL, pool, 4, self.cancelled, lambda *wait: self.waits.append(wait))
@@ -319,9 +320,26 @@ def test_a_rate_limit_is_waited_out_in_sight(github, reader, status, body, heade
     assert reader.waits == [("GitHub: the rate limit is used up", 0.0 if "Retry-After" in headers else 1.0)]
 
 
+def test_repositories_are_selected(tmp_path, pool):
+    """Only repositories that the globs name are read, without archived ones and forks on demand; the target says so."""
+    chosen = {"repositories": ["service-0*"], "exclude_repositories": ["*-003"], "archived": False, "forks": False}
+    with (
+        GitHub(repositories=40, pulls=80, until=UNTIL) as github,
+        closing(Reader(github, tmp_path, pool, **chosen)) as reader,
+    ):
+        seen, gaps = reader.read(protection)
+        merged, _ = reader.read(reviews, MONTH)
+    names = {each.repository for each in seen}
+    assert len(names) == 40 - 1 - 2 - 2  # -003; archived -016 and -033; the forks -018 and -037
+    assert not names & {"acme/service-003", "acme/service-016", "acme/service-018"}
+    assert {each.repository for each in merged} <= names
+    assert gaps == []
+    assert reader.target.description["repositories"]["exclude"] == ("*-003",)
+
+
 def test_a_rate_limit_that_lasts_is_not_slept_through(github, reader):
-    """A limit that ends in an hour is a gap at once."""
-    reset = str(int(time.time()) + 3600)
+    """A limit that ends later than may be waited for, by default an hour, is a gap at once."""
+    reset = str(int(time.time()) + 7200)
     github.faults.append(
         Fault("DefaultBranches", 403, PRIMARY, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset})
     )

@@ -11,6 +11,7 @@ from typing import Any
 from collectors.errors import Unavailable
 
 SECONDARY_LIMIT_WAIT = 60.0
+LONGEST_WAIT = 3700.0  # seconds: the primary limit is whole again after an hour
 NO_ANSWER = 0
 
 

@@ -140,6 +140,8 @@ query MergedPullRequests($search: String!, $first: Int!, $after: String) {
         mergeCommit { oid }
         repository {
           nameWithOwner
+          isArchived
+          isFork
           defaultBranchRef { name }
         }
         reviews(last: 100, states: [APPROVED, CHANGES_REQUESTED, DISMISSED]) {

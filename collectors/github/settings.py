@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from collectors import contract
 from collectors.github.credentials import Credentials, Installation, PersonalToken
+from collectors.github.patience import LONGEST_WAIT
 
 Glob = Annotated[str, Field(pattern=r"^[^/\s]+$")]
 
@@ -64,6 +65,11 @@ class Settings(contract.Settings):
     base_url: str = Field(
         default="https://api.github.com",
         description="The REST root: `https://HOST/api/v3` on Enterprise Server, `https://api.NAME.ghe.com` on ghe.com.",
+    )
+    longest_wait: float = Field(
+        default=LONGEST_WAIT,
+        ge=0,
+        description="The most seconds to wait at once for GitHub's rate limits; what would need more is a gap.",
     )
     token_file: Path | None = Field(
         default=None,

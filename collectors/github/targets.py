@@ -12,7 +12,7 @@ from collectors.github.graphql import Page, Path, Query, overload, page
 from collectors.github.links import next_page
 from collectors.github.patience import Overloaded, Reply
 from collectors.github.refusals import refusal
-from collectors.github.settings import Selection, Settings
+from collectors.github.settings import Settings
 from collectors.github.transport import ATTEMPTS, Question, Transport
 
 R = TypeVar("R")
@@ -26,7 +26,7 @@ def connect(settings: Settings, run: Run) -> Iterator[Target | Unreachable]:
     """Each configured organization. Raises Unauthenticated where there is no secret to read with."""
     credentials = settings.credentials()
     for login in settings.organizations:
-        yield Organization(login, settings.base_url, credentials, run, settings.selection)
+        yield Organization(login, settings, credentials, run)
 
 
 def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:
@@ -39,22 +39,17 @@ def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:
     return {"github_app": dict.fromkeys(sorted({*permissions, "metadata"}), "read"), "token_scopes": sorted(scopes)}
 
 
-_ALL = Selection()
-
-
 class Organization(Target):
     """One organization, and the repositories of it that are selected."""
 
-    def __init__(
-        self, login: str, base_url: str, credentials: Credentials, run: Run, selection: Selection = _ALL
-    ) -> None:
+    def __init__(self, login: str, settings: Settings, credentials: Credentials, run: Run) -> None:
         super().__init__(run)
         self.id = self.login = login
-        self.selection = selection
-        self.description = {"organization": login, "base_url": base_url, **selection.told}
-        self._base_url = base_url
+        self.selection = settings.selection
+        self.description = {"organization": login, "base_url": settings.base_url, **self.selection.told}
+        self._base_url = settings.base_url
         self._credentials = credentials
-        self._transport = Transport(base_url, credentials, run)
+        self._transport = Transport(settings.base_url, credentials, run, settings.longest_wait)
 
     def identity(self) -> str:
         """The login of the token's owner, or the App's slug and its installation. Raises CollectionError."""

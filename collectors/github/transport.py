@@ -10,13 +10,12 @@ from collectors.contract import Cancelled, Run
 from collectors.errors import Unavailable
 from collectors.github.connection import connect
 from collectors.github.credentials import Credentials, NoToken
-from collectors.github.patience import Overloaded, Reply, wait_after
+from collectors.github.patience import LONGEST_WAIT, Overloaded, Reply, wait_after
 
 if TYPE_CHECKING:
     from github.Requester import Requester
 
 ATTEMPTS = 4
-LONGEST_WAIT = 300.0
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,11 @@ class Question:
 class Transport:
     """Sends questions. Each thread has a requester of its own: a shared one can hand out another request's answer."""
 
-    def __init__(self, base_url: str, credentials: Credentials, run: Run) -> None:
+    def __init__(self, base_url: str, credentials: Credentials, run: Run, longest_wait: float = LONGEST_WAIT) -> None:
         self._base_url = base_url
         self._credentials = credentials
         self._run = run
+        self._longest_wait = longest_wait
         self._local = threading.local()
         self._lock = threading.Lock()
         self._opened: list[Requester] = []
@@ -54,7 +54,7 @@ class Transport:
             wait = wait_after(reply, tried, time.time())
             if wait is None:
                 return reply
-            if tried >= (attempts if wait.overloaded else ATTEMPTS) or wait.seconds > LONGEST_WAIT:
+            if tried >= (attempts if wait.overloaded else ATTEMPTS) or wait.seconds > self._longest_wait:
                 state = Overloaded if wait.overloaded else Unavailable
                 raise state(f"{wait.reason} (asked {tried} times)", operation=question.operation)
             self._wait(f"GitHub: {wait.reason}", wait.seconds)

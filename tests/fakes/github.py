@@ -149,7 +149,12 @@ def pull(number: int, repository: str, merged_at: datetime) -> dict:
         "author": author,
         "mergedBy": _user(number + 1),
         "mergeCommit": {"oid": f"{number + 10**9:040x}"},
-        "repository": {"nameWithOwner": f"acme/{repository}", "defaultBranchRef": {"name": "main"}},
+        "repository": {
+            "nameWithOwner": f"acme/{repository}",
+            "isArchived": (service := int(repository[-3:])) % 17 == 16,
+            "isFork": service % 19 == 18,
+            "defaultBranchRef": {"name": "main"},
+        },
         "reviews": _all(*([] if number % 7 == 6 else [review])),
         "commits": _all({"commit": {"oid": head, "statusCheckRollup": {"contexts": _all(run, status)}}}),
     }
