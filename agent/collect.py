@@ -94,6 +94,7 @@ class Collection:
                 self._cancelled,
                 waiting=self._waiting,
                 remembered=_wanted_twice(self._types, registry.source(self._collector.source_name).entering),
+                permissions=frozenset(permission for kind in self._types for permission in kind.permissions),
                 unfinished=self._unfinished,
             )
             pending: set[Future[Observed]] = set()

@@ -169,9 +169,10 @@ def _speaks_for_itself(kind: EvidenceType[Any]) -> bool:
 
 def _collector(collector: Collector, controls: ControlMap) -> Iterator[Finding]:
     """Enters each place, and takes each evidence type's first look at it; no more is read than that."""
-    run = Run(collector.name, datetime.now(UTC), None, 1, threading.Event())
+    permissions = frozenset(permission for kind in collector.types for permission in kind.permissions)
+    run = Run(collector.name, datetime.now(UTC), None, 1, threading.Event(), permissions=permissions)
     subject = f"collector {collector.name}"
-    look = partial(_target, collector, controls)
+    look = partial(_target, collector, controls, permissions)
     seen, whole = 0, 0
     try:
         collector.pseudonym()
@@ -207,7 +208,9 @@ def _unlike(places: Iterator[Target | Unreachable]) -> Iterator[Target | Unreach
             place.close()
 
 
-def _target(collector: Collector, controls: ControlMap, target: Target | Unreachable) -> list[Finding]:
+def _target(
+    collector: Collector, controls: ControlMap, permissions: frozenset[str], target: Target | Unreachable
+) -> list[Finding]:
     """What is wrong with one place."""
     where = f"collector {collector.name}, {target.id}"
     if isinstance(target, Unreachable):
@@ -219,7 +222,7 @@ def _target(collector: Collector, controls: ControlMap, target: Target | Unreach
     ]
     causes: dict[Gap, list[str]] = {}
     kinds = [kind for kind in collector.types if isinstance(target, kind.target)]
-    refused = target.refused({permission for kind in collector.types for permission in kind.permissions})
+    refused = target.refused(permissions)
     for kind in kinds:
         for gap in (_first_gap(kind, target), *_refusals(kind, refused)):
             if gap is not None and not _is_known(gap, causes, kind):

@@ -53,9 +53,18 @@ class Submission:
         self._gate = gate
         self._turn = turn
         self._limits = limits
+        self._first_sent: dict[int, float] = {}  # when, for items that are not settled; by a clock that nobody sets
 
     async def submit(self, claimed: Claimed, token: str | None) -> Settlement:
         """What becomes of an item, with the `token` of this fingerprint; its place has come."""
+        if claimed.item.unsure_since is None:
+            self._first_sent[claimed.item.id] = _elapsed()
+        settlement = await self._submit(claimed, token)
+        if not isinstance(settlement, Defer | Release):
+            self._first_sent.pop(claimed.item.id, None)
+        return settlement
+
+    async def _submit(self, claimed: Claimed, token: str | None) -> Settlement:
         item = claimed.item
         if claimed.body is None:
             return Lose(item.id, _DAMAGED)
@@ -75,9 +84,16 @@ class Submission:
             return None
         if item.sent_with is None:
             return "another key"
-        if not 0 <= time.time() - item.unsure_since <= self._limits.keys_remembered:
+        if not 0 <= self._age(item.id, item.unsure_since) <= self._limits.keys_remembered:
             return "forgotten"
         return "another token" if item.sent_with != token else None
+
+    def _age(self, item_id: int, unsure_since: float) -> float:
+        """Seconds since it was first sent. The wall clock, which may have been set since, is for what another process
+        sent.
+        """
+        first = self._first_sent.get(item_id)
+        return time.time() - unsure_since if first is None else _elapsed() - first
 
     async def _ask_first(self, item: Item, doubt: Doubt) -> Settlement | None:
         """What its control tells; None where it is to be sent again."""
@@ -187,6 +203,12 @@ class Submission:
         asked = getattr(error, "retry_after", None) or 0.0
         chance = random.random()  # noqa: S311 - jitter is no secret
         return time.time() + max(backoff(item.attempts, chance=chance), asked)
+
+
+def _elapsed() -> float:
+    """Seconds of a clock that nobody sets, and that runs on while the machine sleeps, where there is such a one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _unreadable(item: Item, answer: Answer) -> Reject:

@@ -98,6 +98,8 @@ class Run:
     `waiting` is told when a source makes the run wait: the reason, and the seconds.
     `remembered` are the permissions whose answers are worth keeping, since more than one reader asks with them; None
     keeps all answers.
+    `permissions` are all that the run's evidence types declare: as much need be asked for, where grants are asked for;
+    None says nothing about them.
     `unfinished` has what an earlier run that was cut short had read; None keeps nothing.
     """
 
@@ -108,6 +110,7 @@ class Run:
     cancelled: threading.Event
     waiting: Callable[[str, float], None] = lambda _reason, _seconds: None
     remembered: frozenset[str] | None = None
+    permissions: frozenset[str] | None = None
     unfinished: Unfinished | None = None
 
 

@@ -47,6 +47,15 @@ def _question(call: str, parameters: dict[str, str]) -> tuple[str, str, tuple]:
     return method, path, tuple(query)
 
 
+def _linked(answer, host: str):
+    """The answer with its link to a next page, if it has one, on this host."""
+    links = answer.get("_links") if isinstance(answer, dict) else None
+    if not isinstance(links, dict) or "next" not in links:
+        return answer
+    following = {**links["next"], "href": links["next"]["href"].replace(ORG, host)}
+    return {**answer, "_links": {**links, "next": following}}
+
+
 def _handler(recording: _Recording) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -54,14 +63,12 @@ def _handler(recording: _Recording) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self):
             found = recording.take(self.command, self.path)
-            body = json.dumps(found["answer"]).encode() if "answer" in found else b""
-            given = found.get("headers", {}).items()
-            values = [(name, value) for name, many in given for value in (many if isinstance(many, list) else [many])]
             host = f"http://{self.headers['Host']}"
+            body = json.dumps(_linked(found["answer"], host)).encode() if "answer" in found else b""
+            given = {"Date": formatdate(usegmt=True), **found.get("headers", {})}.items()
+            values = [(name, value) for name, many in given for value in (many if isinstance(many, list) else [many])]
             lines = [f"{name}: {value.replace(ORG, host)}\r\n" for name, value in values]
-            head = (
-                f"Date: {formatdate(usegmt=True)}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            )
+            head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
             self.wfile.write(f"HTTP/1.1 {found.get('status', 200)} .\r\n{head}{''.join(lines)}\r\n".encode() + body)
 
         def log_message(self, *_):

@@ -172,7 +172,8 @@ def test_the_controls_are_read_anew_for_the_next_collection(agent, sandbox):
 
 
 def okta(agent, org, more=""):
-    agent.configure(f'[collectors.okta]\norg_url = "{org.url}"\n{more}')
+    types = '["okta_password_policy", "okta_user_lifecycle", "okta_user_mfa"]'
+    agent.configure(f'[collectors.okta]\norg_url = "{org.url}"\ntypes = {types}\n{more}')
     agent.environment["OKTA_TOKEN"] = org.token
 
 

@@ -320,6 +320,30 @@ def test_a_rate_limit_is_waited_out_in_sight(github, reader, status, body, heade
     assert reader.waits == [("GitHub: the rate limit is used up", 0.0 if "Retry-After" in headers else 1.0)]
 
 
+def test_what_an_app_was_not_granted(github, app):
+    """An App is told what its installation lacks, by GitHub's own account of it."""
+    github.denied.add("members")
+    lacking = app.target.refused(["members:read", "metadata:read", "contents:read", "administration:read"])
+    assert lacking.keys() == {"members:read", "administration:read"}
+    assert "the App acme-evidence" in lacking["members:read"]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "lacking"),
+    [
+        (None, set()),  # a fine-grained token
+        ("repo, admin:org", set()),
+        ("repo, read:org", {"organization_administration:read"}),
+        ("gist", {"organization_administration:read", "members:read", "contents:read"}),
+    ],
+)
+def test_which_scopes_a_token_lacks(github, reader, scopes, lacking):
+    """A classic token's scopes are told by GitHub; wider ones include narrower ones."""
+    github.scopes = scopes
+    wanted = ["organization_administration:read", "members:read", "contents:read"]
+    assert reader.target.refused(wanted).keys() == lacking
+
+
 def test_repositories_are_selected(tmp_path, pool):
     """Only repositories that the globs name are read, without archived ones and forks on demand; the target says so."""
     chosen = {"repositories": ["service-0*"], "exclude_repositories": ["*-003"], "archived": False, "forks": False}

@@ -368,11 +368,56 @@ def test_one_user_denied(enter):
 def test_user_without_an_id(enter):
     """A user who comes without an id is a gap, and nobody else's factors are read."""
     with Okta(users=3, deprovisioned=0) as okta:
-        okta.people[1]["id"] = None
+        okta.people[2]["id"] = None
         found, failure, _ = collected(mfa, enter(okta))
         assert failure is None
-        assert [getattr(item, "kind", None) for item in found] == [None, "invalid", None]
+        assert [getattr(item, "kind", None) for item in found] == [None, None, "invalid"]
         assert len(okta.asked(FACTORS)) == 2
+
+
+def test_administrators_come_first(enter):
+    """Who has an admin role is read first, and said to have one; without knowing them, the list's order holds."""
+    with Okta(users=50) as okta:
+        okta.people[:] = okta.people[::-1]  # the admins are the last to be listed
+        okta.places = {person["id"]: place for place, person in enumerate(okta.people)}
+        okta.admin_ids = [okta.people[-1]["id"], okta.people[-9]["id"]]
+        found, failure, _ = collected(mfa, enter(okta))
+        assert failure is None
+        assert [user.admin for user in found] == [True] * 2 + [False] * 48
+        okta.faults.append(Fault("/api/v1/iam/assignees/users", said(403, "E0000006", "You do not have permission")))
+        (gap, *found), failure, _ = collected(mfa, enter(okta))
+        assert (gap.kind, gap.permission) == ("denied", "okta.roles.read")
+        assert {user.admin for user in found} == {None}
+
+
+class Kept(dict):
+    """What a run that was cut short had read."""
+
+    put = dict.__setitem__
+
+
+def test_factors_are_gone_on_with_after_a_restart(run):
+    """A run that was cut short is gone on with: whose factors were read is not asked again, and as of when is kept."""
+    kept = Kept()
+    with Okta(users=300) as okta:
+        okta.faults.append(Fault(FACTORS, Answer(500), on=101))
+        tenant = Tenant(replace(run, unfinished=kept), okta.url, {"authorizationMode": "SSWS", "token": okta.token})
+        collected(mfa, tenant)
+        tenant.close()
+        read = len(kept)
+        assert 90 <= read <= 100
+        okta.faults.clear()
+        okta.calls.clear()
+        for told in kept.values():
+            told["as_of"] = "2026-04-15T09:00:00Z"
+        tenant = Tenant(replace(run, unfinished=kept), okta.url, {"authorizationMode": "SSWS", "token": okta.token})
+        found, failure, journal = collected(mfa, tenant)
+        tenant.close()
+    assert (failure, len(found), len(okta.asked(FACTORS))) == (None, 300, 300 - read)
+    assert sum(user.as_of == "2026-04-15T09:00:00Z" for user in found) == read
+    use = journal.uses["GET /api/v1/users/{userId}/factors"]
+    assert (use.calls, use.reused) == (300 - read, read)
+    assert "@" not in json.dumps(kept)
 
 
 def test_silent_org(enter):
@@ -527,18 +572,24 @@ def test_token_renewed(connect, key):
 
 
 def test_scope_missing(connect, key):
-    """A scope that the token lacks is named."""
-    with Okta(keys={"0oa1": public(key)}) as okta:
-        _, failure, _ = collected(
-            lifecycle, connect(okta, client_id="0oa1", key=key.export(), scopes=["okta.logs.read"])
-        )
-        assert isinstance(failure, AccessDenied)
-        okta.granted += ("okta.policies.read", "okta.logs.read")
-        tenant = connect(okta, client_id="0oa1", key=key.export(), scopes=["okta.policies.read"])
+    """A scope that the app was not granted is named where it is needed, and what the others allow is read."""
+    with Okta(users=3, keys={"0oa1": public(key)}, granted=("okta.policies.read", "okta.logs.read")) as okta:
+        tenant = connect(okta, client_id="0oa1", key=key.export())
+        found, failure, _ = collected(policy, tenant)
+        assert (failure, len(found)) == (None, 2)
         _, failure, _ = collected(lifecycle, tenant)
         assert isinstance(failure, AccessDenied)
         assert failure.gap().remedy == "Grant okta.users.read."
         assert "required scopes" in failure.message
+
+
+def test_no_scope_at_all(connect, key):
+    """Where none of the scopes was granted, Okta's own words say so."""
+    with Okta(users=3, keys={"0oa1": public(key)}, granted=()) as okta:
+        for scopes in (["okta.logs.read"], ["okta.logs.read", "okta.users.read"]):
+            _, failure, _ = collected(lifecycle, connect(okta, client_id="0oa1", key=key.export(), scopes=scopes))
+            assert isinstance(failure, AccessDenied)
+            assert "invalid_scope" in failure.message
 
 
 @pytest.mark.parametrize(
@@ -677,17 +728,17 @@ assert threading.active_count() == 1
 
 
 def test_probe_is_lazy(enter, run):
-    """Without a pool, the first record costs a page and one read: access is probed without reading the org."""
+    """Without a pool, the first record costs two pages and one read: access is probed without reading the org."""
     with Okta(users=1000) as okta:
         tenant = Tenant(replace(run, pool=None), okta.url, {"authorizationMode": "SSWS", "token": okta.token})
         assert next(mfa(tenant))
         tenant.close()
-        assert len(okta.calls) == 2
+        assert len(okta.calls) == 3
 
 
 def test_grants():
     """The least privilege is the scopes that the types declare, and a role that can read."""
     assert SOURCE.grants([lifecycle, mfa, policy]) == {
-        "scopes": ["okta.policies.read", "okta.users.read"],
+        "scopes": ["okta.policies.read", "okta.roles.read", "okta.users.read"],
         "admin_role": "Read-only Administrator",
     }

@@ -5,7 +5,8 @@ only; nothing is ever written. PyGithub is imported when the first answer is wan
 """
 
 from collectors.contract import Source
+from collectors.github.grants import grants
 from collectors.github.settings import Settings
-from collectors.github.targets import connect, grants
+from collectors.github.targets import connect
 
 SOURCE = Source(Settings, connect, grants)

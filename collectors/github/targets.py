@@ -1,13 +1,14 @@
 """The organizations that are read, and their reads by REST and GraphQL."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from collectors.contract import EvidenceType, Gap, Run, Target, Unreachable, note
+from collectors.contract import Gap, Run, Target, Unreachable, note
 from collectors.errors import CollectionError, NotFound, Unavailable
 from collectors.github.connection import PER_PAGE
 from collectors.github.credentials import Credentials, Installation
+from collectors.github.grants import missing_permissions, missing_scopes
 from collectors.github.graphql import Page, Path, Query, overload, page
 from collectors.github.links import next_page
 from collectors.github.patience import Overloaded, Reply
@@ -18,8 +19,6 @@ from collectors.github.transport import ATTEMPTS, Question, Transport
 R = TypeVar("R")
 
 METADATA = "metadata:read"
-# The classic scopes that grant what fine-grained permissions do; what is not here needs `repo`.
-SCOPES = {"organization_administration": "admin:org", "members": "read:org"}
 
 
 def connect(settings: Settings, run: Run) -> Iterator[Target | Unreachable]:
@@ -27,16 +26,6 @@ def connect(settings: Settings, run: Run) -> Iterator[Target | Unreachable]:
     credentials = settings.credentials()
     for login in settings.organizations:
         yield Organization(login, settings, credentials, run)
-
-
-def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:
-    """The permissions to give a GitHub App or a fine-grained token, and the scopes that a classic token needs."""
-    permissions = {permission.partition(":")[0] for kind in types for permission in kind.permissions}
-    scopes = {SCOPES.get(permission, "repo") for permission in permissions}
-    if "admin:org" in scopes:
-        scopes.discard("read:org")  # which it includes
-    # Metadata comes with every other permission, and cannot be refused.
-    return {"github_app": dict.fromkeys(sorted({*permissions, "metadata"}), "read"), "token_scopes": sorted(scopes)}
 
 
 class Organization(Target):
@@ -58,6 +47,25 @@ class Organization(Target):
             app = _checked(dict, self._transport.send(question), question.operation, None)
             return f"{app.get('slug')}/{self._credentials.installation_id}"
         return str(self.get("GET /user", permission=None).get("login"))
+
+    def refused(self, permissions: Iterable[str]) -> Mapping[str, str]:
+        """What the App's installation, or the scopes of a classic token, do not grant; a fine-grained token's are not
+        told.
+        """
+        try:
+            if isinstance(self._credentials, Installation):
+                return missing_permissions(self._installation(self._credentials), permissions)
+            reply = self.reply("GET /user", permission=None)
+            return missing_scopes(reply.headers.get("x-oauth-scopes"), permissions)
+        except CollectionError:
+            return {}
+
+    def _installation(self, credentials: Installation) -> dict[str, Any]:
+        operation = "GET /app/installations/{installation_id}"
+        path = _path(operation, {"installation_id": str(credentials.installation_id)})
+        question = Question(operation, path, requester=credentials.application)
+        found: dict[str, Any] = _checked(dict, self._transport.send(question), operation, None)
+        return found
 
     def get(
         self, operation: str, *, permission: str | None, absent: type[CollectionError] = NotFound, **names: str

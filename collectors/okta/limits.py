@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from collectors.okta.requests import Answer, Lost
@@ -47,6 +47,12 @@ def until_reset(headers: Mapping[str, str], now: float) -> float | None:
     date = _date(headers.get("Date"))
     # Reset is cut to whole seconds: one more is surely behind it.
     return reset - (now if date is None else date.timestamp()) + 1
+
+
+def stamp(headers: Mapping[str, str]) -> str:
+    """When an answer was given, UTC, by the server's clock where it tells the time."""
+    told = _date(headers.get("Date")) or datetime.now(UTC)
+    return f"{told.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -35,12 +35,21 @@ def content(answer: Answer | Lost, ask: Ask) -> Any:
         raise Unavailable(message, operation=ask.operation) from error
 
 
-def items(answer: Answer | Lost, ask: Ask) -> list[dict[str, Any]]:
-    """The objects of a good page. Raises CollectionError."""
-    page = content(answer, ask)
+def items(answer: Answer | Lost, ask: Ask, within: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+    """The objects of a good page, and the link to the next one that the page itself has. Raises CollectionError.
+
+    `within` is the field that holds them, where they come inside an object.
+    """
+    page, linked = content(answer, ask), None
+    if within is not None:
+        links = page.get("_links") if isinstance(page, dict) else None
+        following = links.get("next") if isinstance(links, dict) else None
+        linked = str(following["href"]) if isinstance(following, dict) and following.get("href") else None
+        page = page.get(within) if isinstance(page, dict) else None
     if not isinstance(page, list) or not all(isinstance(item, dict) for item in page):
-        raise Invalid("the answer is not a list of objects", operation=ask.operation)
-    return page
+        place = f"`{within}`" if within else "the answer"
+        raise Invalid(f"{place} is not a list of objects", operation=ask.operation)
+    return page, linked
 
 
 def thing(answer: Answer | Lost, ask: Ask) -> dict[str, Any]:
@@ -66,6 +75,11 @@ def refusal(answer: Answer, ask: Ask) -> CollectionError:
     if answer.status in _REDIRECTS:
         message = f"{message}: a redirect, not followed; check org_url"
     return _KINDS.get(answer.status, Unavailable)(message, operation=ask.operation)
+
+
+def lacks_scope(answer: Answer | Lost | None) -> bool:
+    """Whether it is the token endpoint's word for a scope that the app was not granted."""
+    return isinstance(answer, Answer) and answer.operation is not None and _words(answer)[0] == "invalid_scope"
 
 
 def _denied(answer: Answer, message: str, ask: Ask) -> AccessDenied:

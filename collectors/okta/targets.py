@@ -4,23 +4,26 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from collectors import registry
 from collectors.contract import Cancelled, EvidenceType, Run, Target, note
 from collectors.errors import CollectionError, Invalid, Unauthenticated, Unavailable
 from collectors.okta import credentials
-from collectors.okta.limits import LONGEST_WAIT, SHARE_FOR_USERS, SILENT, Room, delay
-from collectors.okta.refusals import content, items, refusal, thing
+from collectors.okta.limits import LONGEST_WAIT, SHARE_FOR_USERS, SILENT, Room, delay, stamp
+from collectors.okta.refusals import content, items, lacks_scope, refusal, thing
 from collectors.okta.requests import Answer, Ask, Lost
 from collectors.okta.settings import Settings
 from collectors.okta.transport import Transport
+
+T = TypeVar("T")
 
 ADMIN_ROLE = "Read-only Administrator"
 _SILENT_READS = 5
@@ -32,7 +35,7 @@ def connect(settings: Settings, run: Run) -> Iterator["Tenant"]:
     if settings.client_id is None:
         signing_in = credentials.api_token(settings.token_file)
     else:
-        scopes = settings.scopes or grants(registry.evidence_types("okta"))["scopes"]
+        scopes = settings.scopes or sorted(run.permissions or grants(registry.evidence_types("okta"))["scopes"])
         signing_in = credentials.service_app(
             settings.client_id, settings.private_key_file, scopes, key_id=settings.key_id, dpop=settings.dpop
         )
@@ -55,12 +58,29 @@ class _Page:
     """A page kept for whoever else wants it: its body compressed, a tenth of its size or less."""
 
     body: bytes
+    length: int
     next: str | None
+    as_of: str
 
     @property
     def items(self) -> list[dict[str, Any]]:
         kept: list[dict[str, Any]] = json.loads(zlib.decompress(self.body))
         return kept
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How a page holds its objects, and which of their fields are wanted."""
+
+    within: str | None
+    only: tuple[str, ...] | None
+
+    def of(self, answer: Answer | Lost, ask: Ask) -> tuple[list[dict[str, Any]], str | None]:
+        """The objects of a good page, and where the next one is, as its headers or the page itself link it."""
+        found, linked = items(answer, ask, self.within)
+        if self.only is not None:
+            found = [{name: each[name] for name in self.only if name in each} for each in found]
+        return found, (answer.next if isinstance(answer, Answer) else None) or linked
 
 
 class Tenant(Target):
@@ -108,10 +128,31 @@ class Tenant(Target):
     def listing(
         self, operation: str, parameters: Mapping[str, str], *, permission: str, identity_engine: bool = False
     ) -> list[dict[str, Any]]:
-        """A list without pages, about one thing of many. It is not kept: ten thousand of them would be too much."""
-        ask = Ask(operation, parameters, permission, identity_engine=identity_engine)
-        note(ask.operation, ask.parameters, permission=permission)
-        return items(self._read(ask), ask)
+        """A list about one thing of many, whole. It is not kept: ten thousand of them would be too much."""
+        pages = self.pages(operation, parameters, permission=permission, identity_engine=identity_engine, keep=False)
+        return list(pages)
+
+    def resumed(
+        self, operation: str, parameters: Mapping[str, str], *, permission: str, pick: Callable[[dict[str, Any]], T]
+    ) -> tuple[list[T], str]:
+        """What `pick` takes of each object of a list about one thing, and when Okta told it, UTC by its own clock.
+
+        A run that was cut short is gone on with: what it had read is not read again. What is picked is JSON without
+        personal data.
+        """
+        ask = Ask(operation, parameters, permission)
+        unfinished = self.run.unfinished
+        kept = None if unfinished is None else unfinished.get(ask.path)
+        if kept is not None:
+            note(operation, parameters, permission=permission, reused=True)
+            return kept["picked"], kept["as_of"]
+        picked: list[T] = []
+        for page in self._pages(ask, _Shape(None, None), keep=False):
+            picked += map(pick, page.items)
+            as_of = page.as_of
+        if unfinished is not None:
+            unfinished.put(ask.path, {"picked": picked, "as_of": as_of})
+        return picked, as_of
 
     def one(
         self, operation: str, parameters: Mapping[str, str], *, permission: str, identity_engine: bool = False
@@ -128,43 +169,58 @@ class Tenant(Target):
         permission: str,
         headers: Mapping[str, str] | None = None,
         identity_engine: bool = False,
+        within: str | None = None,
+        only: tuple[str, ...] | None = None,
+        keep: bool = True,
     ) -> Iterator[dict[str, Any]]:
         """All objects of a list, page by page, lazily; each page is fetched once in a run, whoever wants it.
 
+        `within` is the field that holds the list, where it comes inside an object. `only` names the fields that are
+        wanted of each object. With `keep` false nobody else wants the list, and its pages are let go.
         A page that fails raises its CollectionError, which says how many objects were read before it.
         """
         ask = Ask(operation, parameters, permission, headers or {}, identity_engine)
+        for page in self._pages(ask, _Shape(within, only), keep=keep):
+            yield from page.items
+
+    def _pages(self, ask: Ask, shape: "_Shape", *, keep: bool) -> "Iterator[_Page]":
         seen = {ask.path}
         read = 0
         for number in count(1):
-            page = self._page(ask, number, read)
-            yield from (kept := page.items)
-            read += len(kept)
+            page = self._page(ask, number, read, shape, keep=keep)
+            yield page
+            read += page.length
             if page.next is None:
                 return
             ask = ask.next(page.next)
             if ask.path in seen:
-                raise Invalid(f"page {number} leads back to an earlier one; {read} were read", operation=operation)
+                raise Invalid(f"page {number} leads back to an earlier one; {read} were read", operation=ask.operation)
             seen.add(ask.path)
             if self.run.cancelled.is_set():
                 raise Cancelled
 
-    def _page(self, ask: Ask, number: int, read: int) -> _Page:
+    def _page(self, ask: Ask, number: int, read: int, shape: "_Shape", *, keep: bool) -> "_Page":
+        def fetch() -> _Page:
+            return self._fetch(ask, shape)
+
         try:
-            return self.reads.read(ask.operation, ask.parameters, lambda: self._fetch(ask), permission=ask.permission)
+            if keep:
+                return self.reads.read(ask.operation, ask.parameters, fetch, permission=ask.permission)
+            note(ask.operation, ask.parameters, permission=ask.permission)
+            return fetch()
         except CollectionError as error:
             if number == 1:
                 raise
             message = f"page {number} failed, after {read} were read: {error.message}"
             raise type(error)(message, operation=error.operation, permission=error.permission) from error
 
-    def _fetch(self, ask: Ask) -> _Page:
+    def _fetch(self, ask: Ask, shape: "_Shape") -> "_Page":
         answer = self._read(ask)
-        items(answer, ask)
+        found, following = shape.of(answer, ask)
         assert isinstance(answer, Answer)
-        if answer.next is not None and (host := urlsplit(answer.next).netloc) != self.id:
+        if following is not None and (host := urlsplit(following).netloc) != self.id:
             raise Invalid(f"the next page's link leaves {self.id} for {host}; not followed", operation=ask.operation)
-        return _Page(zlib.compress(answer.body.encode(), 1), answer.next)
+        return _Page(zlib.compress(json.dumps(found).encode(), 1), len(found), following, stamp(answer.headers))
 
     def _read(self, ask: Ask) -> Answer | Lost:
         """The answer that stands after all waits and tries. Raises Cancelled, and what made the org unreadable."""
@@ -200,8 +256,25 @@ class Tenant(Target):
             raise Cancelled
         if self._transport is None:
             credentials.check(self._client)
-            self._transport = Transport(self._client, self._timeout)
+            self._transport = self._signed_in(Transport(self._client, self._timeout))
         return self._transport
+
+    def _signed_in(self, transport: Transport) -> Transport:
+        """A transport that asks for no scope which the app was not granted.
+
+        Okta gives no token at all where one of the scopes lacks, and does not say which: then each is tried.
+        """
+        scopes = self._client.get("scopes", ())
+        if len(scopes) < 2 or not lacks_scope(transport.sign_in().result()):  # noqa: PLR2004 - one is told by its name
+            return transport
+        transport.close()
+        granted = [scope for scope in scopes if self._is_granted(scope)]
+        self._client = {**self._client, "scopes": granted or scopes}
+        return Transport(self._client, self._timeout)
+
+    def _is_granted(self, scope: str) -> bool:
+        with closing(Transport({**self._client, "scopes": [scope]}, self._timeout)) as transport:
+            return not lacks_scope(transport.sign_in().result())
 
     def _wait(self, reason: str, seconds: float) -> None:
         seconds = min(seconds, LONGEST_WAIT)

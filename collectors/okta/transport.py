@@ -89,22 +89,36 @@ class Transport:
             started.set_result(asyncio.get_running_loop())
             await self._stop.wait()
 
+    def sign_in(self) -> "Future[Answer | Lost | None]":
+        """Asks for a token, where that is the way of signing in; the future's result is a refusal, or None."""
+        return asyncio.run_coroutine_threadsafe(self._sign_in(), self._loop)
+
+    async def _sign_in(self) -> Answer | Lost | None:
+        asked = await self._request("/", {})
+        return asked if isinstance(asked, Answer | Lost) else None
+
     def get(self, ask: Ask) -> "Future[Answer | Lost]":
         """Sends a GET; the future's result is what came back."""
         return asyncio.run_coroutine_threadsafe(self._get(ask), self._loop)
 
     async def _get(self, ask: Ask) -> Answer | Lost:
         async with self._turns:
-            try:
-                request, refused = await self._executor.create_request(
-                    "GET", self._org_url + ask.path, headers=dict(ask.headers)
-                )
-            except (ValueError, AttributeError):  # the SDK's way of not understanding what the token call brought
-                return Lost(f"{TOKEN}: the answer cannot be understood")
-            if refused is not None:
-                return _token_answer(refused)
+            request = await self._request(ask.path, ask.headers)
+            if isinstance(request, Answer | Lost):
+                return request
             _, response, body, error = await self._executor.fire_request(request)
             return self._lost(error) if response is None else _answer(response, body)
+
+    async def _request(self, path: str, headers: Mapping[str, str]) -> dict[str, Any] | Answer | Lost:
+        """A request with a token in it, or what came instead of a token."""
+        try:
+            request, refused = await self._executor.create_request("GET", self._org_url + path, headers=dict(headers))
+        except (ValueError, AttributeError):  # the SDK's way of not understanding what the token call brought
+            return Lost(f"{TOKEN}: the answer cannot be understood")
+        if refused is not None:
+            return _token_answer(refused)
+        made: dict[str, Any] = request
+        return made
 
     def _lost(self, error: Exception) -> Lost:
         if isinstance(error, TimeoutError):

@@ -1,25 +1,19 @@
-"""The people of an org, and how they prove who they are."""
+"""The people of an org: where their accounts stand, how they prove who they are, and when they leave."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field, ValidationError
 
 from collectors.contract import Gap, Personal, Record, evidence, explain
-from collectors.errors import Invalid
+from collectors.errors import CollectionError, Invalid
+from collectors.okta import directory, people, policies, roles
+from collectors.okta import terminations as ends
+from collectors.okta.automations import Automation, on_inactivity
+from collectors.okta.factors import UserMfa, enrolled, user_mfa
+from collectors.okta.inactivity import UserInactivity, user_inactivity
 from collectors.okta.targets import Tenant, id_of, part
-
-_READ = "okta.users.read"
-_USERS = "GET /api/v1/users"
-_FACTORS = "GET /api/v1/users/{userId}/factors"
-_CURRENT = {"limit": "200"}
-# The list without a search leaves these out; the search index may lag behind by seconds.
-_DEPROVISIONED = {"limit": "200", "search": 'status eq "DEPROVISIONED"'}
-# Okta's way of asking for less: recovery questions and the like stay where they are.
-_WITHOUT_CREDENTIALS = {
-    "Content-Type": "application/json; okta-response=omitCredentials,omitCredentialsLinks,omitTransitioningToStatus"
-}
-_PHISHING_RESISTANT = frozenset({"webauthn", "u2f", "signed_nonce"})
+from collectors.okta.terminations import UserTermination
 
 
 class UserLifecycle(Record):
@@ -36,86 +30,91 @@ class UserLifecycle(Record):
     type: str | None = Field(description="The id of the user type that the profile follows.")
 
 
-class UserMfa(Record):
-    """A user who is not deprovisioned, and the factors that the user has enrolled. Every such user has a record."""
-
-    id: str = Field(description="Okta's id of the user.")
-    login: Personal = Field(description="What the user signs in with, most often an e-mail address.")
-    status: str = Field(description="Okta's status of the user; accounts that were never activated count too.")
-    factor_types: tuple[str, ...] = Field(description="The types of the active factors in Okta's words, sorted.")
-    phishing_resistant: bool = Field(
-        description="Whether an active factor is of type `webauthn`, `u2f` or `signed_nonce` (Okta FastPass)."
-    )
-    none: bool = Field(description="Whether the user has no active factor at all.")
-
-
-@evidence(_READ)
+@evidence(people.READ)
 def lifecycle(tenant: Tenant) -> Iterator[UserLifecycle | Gap]:
     """Every user of the org once, deprovisioned users included."""
-    for user in _once(_everybody(tenant)):
+    for user in people.everybody(tenant):
         try:
             yield _lifecycle(user)
         except ValidationError as error:
-            yield Invalid(explain(error), operation=_USERS).gap(_name(user))
+            yield Invalid(explain(error), operation=people.LISTED).gap(people.name(user))
 
 
-@evidence(_READ)
+@evidence(people.READ, roles.READ)
 def mfa(tenant: Tenant) -> Iterator[UserMfa | Gap]:
-    """Each user's enrolled factors, for all users who are not deprovisioned: never a sample."""
+    """Each user's enrolled factors, for all users who are not deprovisioned: never a sample. Administrators first."""
+    admins: set[Any] | None = None
+    try:
+        admins = {user.get("id") for user in roles.assignees(tenant)}
+    except CollectionError as error:
+        yield error.gap("who has an admin role")
 
     def look(user: dict[str, Any]) -> UserMfa:
-        parameters = {"userId": id_of(user)}
-        return _mfa(user, tenant.listing(_FACTORS, parameters, permission=_READ))
+        known = id_of(user)
+        types, as_of = enrolled(tenant, known)
+        return user_mfa({**user, "admin": None if admins is None else known in admins, "as_of": as_of}, types)
 
-    users = (user for user in _once(_current(tenant)) if user.get("status") != "DEPROVISIONED")
-    yield from tenant.each(users, look, resource=_name)
-
-
-def _everybody(tenant: Tenant) -> Iterator[dict[str, Any]]:
-    """Who is deprovisioned while this is read is met twice; in the other order, such a user would be missed."""
-    yield from _current(tenant)
-    yield from tenant.pages(_USERS, _DEPROVISIONED, permission=_READ, headers=_WITHOUT_CREDENTIALS)
+    users: Iterator[dict[str, Any]] = map(people.who, people.current(tenant))
+    if tenant.run.pool is not None:  # else access is only probed, and one user is enough
+        users = _first(admins or set(), users)
+    yield from tenant.each(users, look, resource=people.name)
 
 
-def _current(tenant: Tenant) -> Iterator[dict[str, Any]]:
-    return tenant.pages(_USERS, _CURRENT, permission=_READ, headers=_WITHOUT_CREDENTIALS)
+@evidence(people.READ, policies.READ, directory.READ)
+def inactivity(tenant: Tenant) -> Iterator[UserInactivity | Gap]:
+    """How long each user stayed away, for all who are not deprovisioned, and the automation that is for the user.
+
+    Only signing in to Okta counts as activity. A user of two groups comes under the automations of both.
+    """
+    automations: list[Automation] = []
+    try:
+        for found in on_inactivity(tenant):
+            if isinstance(found, Gap):
+                yield found
+            else:
+                automations.append(found)
+    except CollectionError as error:
+        yield error.gap("automations")
+    automations.sort(key=lambda automation: automation.days)
+    started = tenant.run.started
+    for user in people.current(tenant):
+        try:
+            yield user_inactivity(user, automations, started)
+        except (CollectionError, ValidationError) as error:
+            cause = error if isinstance(error, CollectionError) else Invalid(explain(error))
+            yield cause.gap(people.name(user))
 
 
-def _once(users: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    seen = set()
-    for user in users:
-        if (name := user.get("id")) not in seen or name is None:
-            seen.add(name)
-            yield user
+@evidence(people.READ, ends.READ)
+def terminations(tenant: Tenant) -> Iterator[UserTermination | Gap]:
+    """Whose account ended in the last 90 days, and who left by HR's list (`hr_leavers_file`), the two joined: the hours
+    from leaving to the account's end, and who is still active.
+
+    Names are compared with login and e-mail address without regard to case.
+    """
+    yield from ends.terminations(tenant, tenant.hr_leavers_file)
+
+
+def _first(some: set[Any], users: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """All of the users, `some` of them first. Where the list breaks, those before it come all the same."""
+    listed: list[dict[str, Any]] = []
+    failure: CollectionError | None = None
+    try:
+        listed.extend(users)
+    except CollectionError as error:
+        failure = error
+    yield from sorted(listed, key=lambda user: user["id"] not in some)
+    if failure:
+        raise failure
 
 
 def _lifecycle(user: dict[str, Any]) -> UserLifecycle:
     return UserLifecycle.model_validate(
         {
-            **_who(user),
+            **people.who(user),
             "status_changed": user.get("statusChanged"),
             "created": user.get("created"),
             "last_login": user.get("lastLogin"),
             "type": part(user, "type").get("id"),
         }
     )
-
-
-def _mfa(user: dict[str, Any], factors: list[dict[str, Any]]) -> UserMfa:
-    types = sorted({str(factor.get("factorType")) for factor in factors if factor.get("status") == "ACTIVE"})
-    return UserMfa.model_validate(
-        {
-            **_who(user),
-            "factor_types": types,
-            "phishing_resistant": not _PHISHING_RESISTANT.isdisjoint(types),
-            "none": not types,
-        }
-    )
-
-
-def _who(user: dict[str, Any]) -> dict[str, Any]:
-    return {"id": user.get("id"), "login": part(user, "profile").get("login"), "status": user.get("status")}
-
-
-def _name(user: dict[str, Any]) -> str:
-    return f"user {user.get('id')}"

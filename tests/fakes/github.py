@@ -232,6 +232,7 @@ class GitHub(ThreadingHTTPServer):
         self.issued: list[str] = []
         self.lifetime = timedelta(hours=1)
         self.miscounted = 0
+        self.scopes: str | None = None
         self._lock = threading.Lock()
         end = (until or datetime.now(UTC)).replace(microsecond=0)
         step = timedelta(days=days) / max(1, pulls)
@@ -280,6 +281,9 @@ class GitHub(ThreadingHTTPServer):
             return _refusal(401, "'Issuer' claim ('iss') must be an Integer")
         if (verb, path) == ("GET", "/app"):
             return Answer(200, {"id": self.app_id, "slug": "acme-evidence"})
+        if (verb, path) == ("GET", f"/app/installations/{self.installation_id}"):
+            held = {name: "read" for name in ("metadata", "members", "contents") if name not in self.denied}
+            return Answer(200, {"id": self.installation_id, "app_slug": "acme-evidence", "permissions": held})
         if (verb, path) != ("POST", f"/app/installations/{self.installation_id}/access_tokens"):
             return _refusal(404, "Not Found")
         token = f"ghsfake{len(self.issued)}"
@@ -290,7 +294,8 @@ class GitHub(ThreadingHTTPServer):
 
     def _rest(self, path: str, query: dict[str, str]) -> Answer:
         if path == "/user":
-            return Answer(200, {"login": "acme-auditor", "id": 99})
+            told = {} if self.scopes is None else {"X-OAuth-Scopes": self.scopes}
+            return Answer(200, {"login": "acme-auditor", "id": 99}, told)
         if path == "/orgs/acme":
             shown = (
                 {}

@@ -29,7 +29,7 @@ _LAST = ("Abara", "Bauer", "Costa", "Dubois", "Eriksen", "Fischer", "Garcia", "H
 _DEPARTMENTS = ("Engineering", "Finance", "People", "Sales", "Support")
 _EPOCH = datetime(2024, 3, 4, 8, 30, tzinfo=UTC)
 NONCE = "eyJ.nonce.1"
-_ACCESS = {"users": "okta.users.read", "policies": "okta.policies.read"}
+_ACCESS = {"users": "okta.users.read", "policies": "okta.policies.read", "iam": "okta.roles.read"}
 
 
 # ── What the org holds ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -220,7 +220,8 @@ class Call:
 
 @dataclass
 class Okta:
-    """An org. `keys` are the public keys of its service apps by client id; `limit` is calls a minute, by first word.
+    """An org. `keys` are the public keys of its service apps by client id, `granted` the scopes that they may have
+    (None: any to read); `limit` is calls a minute, by first word.
 
     With `dpop` tokens are given, and taken, with a proof only; the proof for one holds a nonce that the org gave out.
     """
@@ -229,7 +230,7 @@ class Okta:
     deprovisioned: int = 5
     token: str = "00demoOktaToken"
     keys: Mapping[str, object] = field(default_factory=dict)
-    granted: tuple[str, ...] = ("okta.users.read", "okta.policies.read")
+    granted: tuple[str, ...] | None = None
     expires_in: int = 3600
     limit: int = 1_000_000
     links: str = "separate"
@@ -248,6 +249,7 @@ class Okta:
         self.access_tokens: dict[str, tuple[float, frozenset[str]]] = {}
         self.assertions: set[str] = set()
         self.kids: list[str | None] = []
+        self.admin_ids = [person["id"] for person in self.people[:2]]
         self._spent: dict[tuple[str, int], int] = {}
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
@@ -321,6 +323,8 @@ class Okta:
                 return self._users(call)
             case ["users", "me"]:
                 return _json(user(0))
+            case ["iam", "assignees", "users"]:
+                return _json({"value": [{"id": user_id} for user_id in self.admin_ids]})
             case ["users", user_id, "factors"] if user_id in self.places:
                 return _json(factors(user_id))
             case ["policies", *rest]:
@@ -400,9 +404,12 @@ class Okta:
         except (jwt.PyJWTError, KeyError) as error:
             return _oauth_error(401, "invalid_client", f"The client_assertion is not valid: {type(error).__name__}")
         scopes = frozenset(form["scope"].split())
-        if not scopes <= set(self.granted):
+        if not all(self._may_have(scope) for scope in scopes):
             return _oauth_error(400, "invalid_scope", "One or more scopes are not configured for the client.")
         return self._issue(claims["jti"], scopes)
+
+    def _may_have(self, scope: str) -> bool:
+        return bool(re.fullmatch(r"okta\.\w+\.read", scope)) if self.granted is None else scope in self.granted
 
     def _issue(self, assertion: str, scopes: frozenset[str]) -> Answer:
         with self._lock:
