@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Literal
 
-from agent import schema
+from agent import schema, sql
 from agent.private import open_private
 
 DATABASE = "state.db"
@@ -130,14 +130,5 @@ def wal_size(path: Path) -> int:
 
 def highest(connection: sqlite3.Connection) -> int:
     """The highest number that an item was ever given."""
-    number: int = connection.execute(_HIGHEST).fetchone()[0]
+    number: int = connection.execute(f"SELECT {sql.HIGHEST}").fetchone()[0]
     return number
-
-
-_HIGHEST = """
-    SELECT max(
-        coalesce((SELECT max(id) FROM item), 0),
-        coalesce((SELECT max(id) FROM ledger), 0),
-        coalesce((SELECT max(last_item) FROM loss), 0)
-    )
-"""

@@ -21,12 +21,14 @@ class Task(Generic[T]):
         self._error: Exception | None = None
         self.is_done = False
 
-    def run(self, connection: Connection, *, alone: bool) -> None:
+    def run(self, connection: Connection) -> None:
+        """Inside a transaction, which what this raises is to end."""
+        self._error = None
+        self._result = self._work(connection)
+
+    def run_apart(self, connection: Connection) -> None:
         """Inside a transaction. Where it fails nothing of it is left; raises what concerns the others, too."""
         self._error = None
-        if alone:
-            self._result = self._work(connection)
-            return
         connection.execute("SAVEPOINT task")
         try:
             self._result = self._work(connection)

@@ -17,7 +17,7 @@ from typing import Any
 
 from agent import checkpoints, sql
 from agent.body import pack
-from agent.database import Damaged, highest
+from agent.database import Damaged
 from agent.evidence import Evidence, stamp
 from agent.items import Checkpoint, Claimed, Count, Hold, Item, Kin, Loss, Settlement, State
 from agent.lanes import body_of, claim, item_of
@@ -100,18 +100,19 @@ class Outbox:
         return list(range(put.first, put.last + 1)) if put else []
 
     def _put(self, connection: Connection, snapshot: _Snapshot, pieces: Iterable[tuple[Evidence, bytes]]) -> Put | None:
-        first = last = highest(connection)
+        numbers: list[int] = []
         since: str | None = None
         for piece, content in pieces:
-            if last == first:
+            if not numbers:
                 since = self._advance(connection, snapshot, piece.evidence_type)
-            last += 1
             self._make_sure(connection, len(content), essential=snapshot.is_essential)
-            connection.execute(sql.PUT_ITEM, (last, *_row(snapshot, piece, since)))
-            connection.execute(sql.PUT_BODY, (last, content))
-        if last == first:
+            (number,) = connection.execute(sql.PUT_ITEM, _row(snapshot, piece, since)).fetchone()
+            connection.execute(sql.PUT_BODY, (number, content))
+            numbers.append(number)
+        if not numbers:
             return None
-        return Put(first + 1, last, snapshot.collector, piece.evidence_type, snapshot.target, piece.snapshot_id, since)
+        first, last = numbers[0], numbers[-1]
+        return Put(first, last, snapshot.collector, piece.evidence_type, snapshot.target, piece.snapshot_id, since)
 
     def _advance(self, connection: Connection, snapshot: _Snapshot, evidence_type: str) -> str | None:
         """Puts the checkpoint, and returns how far the population had been read before."""

@@ -6,10 +6,18 @@ The planner takes an index with a condition only where the statement repeats the
 _OWED = "state IN ('pending', 'deferred')"
 _OTHER = "state IN ('in_flight', 'rejected', 'discarded')"
 
-PUT_ITEM = """
+HIGHEST = """
+    max(
+        coalesce((SELECT max(id) FROM item), 0),
+        coalesce((SELECT max(id) FROM ledger), 0),
+        coalesce((SELECT max(last_item) FROM loss), 0)
+    )
+"""
+PUT_ITEM = f"""
     INSERT INTO item (id, sha256, generation, collector, evidence_type, source, target, control_id, snapshot_id, part,
                       parts, records, gaps, collected_at, size, since, queued_at, due, state)
-    VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')
+    VALUES ({HIGHEST} + 1, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')
+    RETURNING id
 """
 PUT_BODY = "INSERT INTO body (id, content) VALUES (?, ?)"
 USED = """

@@ -188,19 +188,27 @@ class Store:
             raise
 
     def _commit(self, tasks: Sequence[Task[Any]]) -> None:
+        try:
+            self._commit_all(tasks, Task.run)
+        except Exception as error:  # around these jobs: where one of several fails, the others' are done without it
+            if len(tasks) == 1 or trouble(error):
+                raise
+            self._commit_all(tasks, Task.run_apart)
+        for task in tasks:
+            task.is_done = True
+
+    def _commit_all(self, tasks: Sequence[Task[Any]], run: Callable[[Task[Any], sqlite3.Connection], None]) -> None:
         with self._turns.exclusively():
             self._follow()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 for task in tasks:
-                    task.run(self._connection, alone=len(tasks) == 1)
+                    run(task, self._connection)
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._connection.rollback()
                 raise
             self._mark.append([put for task in tasks for put in task.marks()])
-        for task in tasks:
-            task.is_done = True
 
     def _vacuum_what_fits(self) -> bool:
         for pages in (_VACUUMED, _WORTH_IT):
