@@ -53,6 +53,7 @@ FLEETS = {
     "small": Fleet(buckets=50, users=100, groups=20, instances=20),
     "large": Fleet(buckets=1000, users=2000, groups=500, instances=500),
     "accounts": Fleet(buckets=5, users=10, groups=10, instances=10, accounts=10),
+    "organization": Fleet(buckets=5, users=10, groups=10, instances=10, accounts=100),
     "throttled": Fleet(buckets=150, users=10, groups=10, instances=10, limit=50.0),
 }
 
@@ -186,17 +187,22 @@ def throttled(report: Report, size: Fleet) -> None:
 def main() -> None:
     told = arguments()
     report = Report("Reading AWS", f"moto behind {_DELAY * 1000:.0f} ms a call, all evidence types, two regions")
+    peaks: dict[str, int] = {}
     for name in told.fleet or FLEETS:
         size = FLEETS[name]
         if size.limit:
             throttled(report, size)
             continue
-        threads = (32,) if told.fast or name == "accounts" else (32, 1)
+        threads = (32,) if told.fast or size.accounts > 1 else (32, 1)
         ours, bare = compare(report, f"{name}: {size.accounts * size.buckets:,} buckets", size, threads)
         judge(report, name, ours, bare)
+        peaks[name] = ours.process.peak
         if name == "large":
             faster = _PROWLER_SECONDS / ours.process.seconds
             report.target("large: 25 times faster than Prowler's 1,201 s", f"{faster:.0f}", met=faster >= _PROWLER)
+    if {"accounts", "organization"} <= peaks.keys():
+        growth = (peaks["organization"] - peaks["accounts"]) / 1e6
+        report.target("from 10 to 100 accounts: memory grows by less than 10 MB", f"{growth:.0f} MB", met=growth < 10)
     report.end()
 
 

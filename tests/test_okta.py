@@ -741,4 +741,6 @@ def test_grants():
     assert SOURCE.grants([lifecycle, mfa, policy]) == {
         "scopes": ["okta.policies.read", "okta.roles.read", "okta.users.read"],
         "admin_role": "Read-only Administrator",
+        "custom_role_permissions": ["okta.iam.read"],
     }
+    assert SOURCE.grants([lifecycle]) == {"scopes": ["okta.users.read"], "admin_role": "Read-only Administrator"}

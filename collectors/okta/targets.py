@@ -26,6 +26,8 @@ from collectors.okta.transport import Transport
 T = TypeVar("T")
 
 ADMIN_ROLE = "Read-only Administrator"
+# What that role does not show; a custom admin role with this permission on all resources does.
+_BEYOND = {"okta.roles.read": "okta.iam.read"}
 _SILENT_READS = 5
 _GLANCE = 0.5  # seconds between looks at the wish to stop
 
@@ -49,8 +51,10 @@ def connect(settings: Settings, run: Run) -> Iterator["Tenant"]:
 
 
 def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:
-    """The scopes that a service app needs, and the least admin role that it or a token's owner needs."""
-    return {"scopes": sorted({scope for kind in types for scope in kind.permissions}), "admin_role": ADMIN_ROLE}
+    """The scopes that a service app needs, and the least admin roles that it or a token's owner needs."""
+    scopes = sorted({scope for kind in types for scope in kind.permissions})
+    beyond = sorted({_BEYOND[scope] for scope in scopes if scope in _BEYOND})
+    return {"scopes": scopes, "admin_role": ADMIN_ROLE, **({"custom_role_permissions": beyond} if beyond else {})}
 
 
 @dataclass(frozen=True)

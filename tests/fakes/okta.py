@@ -471,9 +471,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serves a small Okta org on loopback.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--users", type=int, default=240)
+    parser.add_argument("--deprovisioned", type=int, default=12)
     parser.add_argument("--token", default=Okta.token)
     options = parser.parse_args()
-    with Okta(users=options.users, deprovisioned=12, token=options.token, port=options.port) as okta:
+    with Okta(users=options.users, deprovisioned=options.deprovisioned, token=options.token, port=options.port) as okta:
         print(f"okta ready {okta.url}", flush=True)  # noqa: T201 - whoever started this waits for it
         threading.Event().wait()
 
