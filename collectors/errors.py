@@ -43,6 +43,7 @@ class CollectionError(Exception):
 
     kind: ClassVar[GapKind]
     remedy: ClassVar[str]
+    is_mended_by_grant: ClassVar[bool] = True  # where a permission is named
 
     def __init__(self, message: str, *, operation: str | None = None, permission: str | None = None) -> None:
         super().__init__(message)
@@ -55,7 +56,7 @@ class CollectionError(Exception):
 
     def gap(self, resource: str | None = None) -> Gap:
         """The gap that this failure leaves, on one resource or, without one, on the whole read."""
-        remedy = f"Grant {self.permission}." if self.permission else self.remedy
+        remedy = f"Grant {self.permission}." if self.permission and self.is_mended_by_grant else self.remedy
         return Gap(
             kind=self.kind,
             resource=resource,

@@ -39,7 +39,15 @@ NOT_FOUND = frozenset({
 # Denials by their code, but what they say is that the service is off.
 OFF = frozenset({"Macie is not enabled"})
 
+# How AWS says that no policy of the account can change it; its message goes on to name the policy.
+OF_ORGANIZATION = ("service control policy", "resource control policy")
+
 NOT_AWS = "the answer is not one of AWS's: something between this machine and AWS gave it"
+
+
+class ForbiddenByOrganization(AccessDenied):
+    remedy = "A policy of the organization forbids it: ask those who keep the policy that the message names."
+    is_mended_by_grant = False
 
 
 @contextmanager
@@ -97,7 +105,9 @@ def _answered(
     if name in NOT_FOUND or name.endswith(".NotFound"):
         return NotFound(message, operation=operation)
     if name in DENIED or status == 403:  # noqa: PLR2004 - HTTP's own number
-        return AccessDenied(message, operation=operation, permission=permission)
+        forbidden = any(policy in message for policy in OF_ORGANIZATION)
+        kind = ForbiddenByOrganization if forbidden else AccessDenied
+        return kind(message, operation=operation, permission=permission)
     return Unavailable(message, operation=operation)
 
 
