@@ -2,6 +2,9 @@
 
 SIGTERM, SIGINT   no new work; what is being sent gets its answer, what is being read is made up at the next start
 SIGHUP            the configuration and the token are read again; a bad configuration changes nothing
+
+systemd hears that it is ready, reloading or stopping, how it stands, and that it lives: as long as both the scheduler
+and the deliverer turn. One that is stuck is killed by its watchdog, which costs nothing that was queued.
 """
 
 import asyncio
@@ -10,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,9 +28,11 @@ from agent.errors import ChequrError
 from agent.ledger import Ledger
 from agent.load import load
 from agent.lock import Locked, lock
+from agent.outbox import Outbox
 from agent.run import run_collector
 from agent.runs import Runs
 from agent.store import DiskFull, StateBroken, StateUnusable, Store
+from agent.systemd import ServiceManager
 from agent.trigger import WallClock
 from collectors.contract import Cancelled, EvidenceType
 
@@ -35,6 +41,11 @@ log = structlog.get_logger()
 _AGAIN = 5.0  # seconds before a deliverer that broke, say on a full disk, is started again
 _POSTPONED = 60.0  # seconds before a collector whose controls could not be read looks again
 _RUNS_KEPT = 400 * 86400.0
+_BEAT = 2.0  # seconds between signs of life of the scheduler
+_TOLD = 5.0  # seconds between what systemd is told, at most a third of its watchdog
+_STUCK = 60.0  # seconds without a sign of life after which something is stuck, where no watchdog says otherwise
+_LAST = 15.0  # seconds more that an end under way asks for, again and again
+_LONGEST_END = 300.0  # seconds after which it asks no more
 
 
 class Daemon:
@@ -50,6 +61,8 @@ class Daemon:
         self._collections: dict[str, asyncio.Task[None]] = {}
         self._deliverer: Deliverer | None = None
         self._broken: StateBroken | None = None
+        self._manager = ServiceManager()
+        self._beat_at = self._delivering_at = time.monotonic()
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises Locked where another agent delivers from this state directory.
@@ -66,8 +79,11 @@ class Daemon:
             log.info("agent.started", collectors=[collector.name for collector in self._loaded.enabled])
             delivering = asyncio.create_task(self._deliver())
             stopping = asyncio.create_task(self._stopping.wait())
+            self._manager.ready("Started.")
+            telling = asyncio.create_task(self._tell())
             await asyncio.wait({delivering, stopping}, return_when=asyncio.FIRST_COMPLETED)
             await self._end(delivering)
+            telling.cancel()
 
     def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
         return {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self.reload}
@@ -95,6 +111,11 @@ class Daemon:
         delivering.result()
 
     def reload(self) -> None:
+        self._manager.reloading()
+        self._manager.ready(self._reload())
+
+    def _reload(self) -> str:
+        """What came of it."""
         try:
             self._token.renew()
         except ChequrError as error:
@@ -102,17 +123,55 @@ class Daemon:
         if self._deliverer:
             self._deliverer.probe()
         if self._loaded.path is None:
-            return
+            return "The token was read again."
         try:
             fresh = load(self._loaded.path)
         except ConfigurationInvalid as error:
             log.error("configuration.refused", problems=error.problems, remedy="the old one stays in force")
-            return
+            return "The new configuration was refused; the old one stays in force."
         if (fresh.config.state_dir, fresh.config.chequr) != (self._loaded.config.state_dir, self._loaded.config.chequr):
             log.warning("configuration.needs_restart", keys="state_dir, [chequr]")
         self._loaded = fresh
         self._schedule()
         log.info("configuration.reloaded", collectors=[collector.name for collector in fresh.enabled])
+        return "The configuration was read again."
+
+    # ── signs of life ──
+
+    async def _tell(self) -> None:
+        """Tells systemd how it stands, and that it lives while it does."""
+        watchdog, ending = self._manager.watchdog, 0.0
+        pause = min(_TOLD, (watchdog or _TOLD * 3) / 3)
+        while self._manager.listens:
+            if self._stopping.is_set():
+                ending += pause
+                if ending <= _LONGEST_END:
+                    self._manager.stopping("Ending what is under way.", within=_LAST)
+            elif stuck := self.stuck(within=(watchdog or _STUCK) / 2):
+                log.error("agent.stuck", parts=stuck, remedy="the service manager's watchdog ends it")
+            else:
+                self._manager.alive(await asyncio.to_thread(self._standing))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause) if not ending else await asyncio.sleep(pause)
+
+    def stuck(self, *, within: float = _STUCK) -> list[str]:
+        """Which parts gave no sign of life for so many seconds."""
+        now = time.monotonic()
+        turned = max(self._delivering_at, self._deliverer.turned_at if self._deliverer else 0.0)
+        beats = {"the scheduler": self._beat_at, "the deliverer": turned}
+        return [part for part, at in beats.items() if now - at > within]
+
+    async def _beat(self) -> None:
+        self._beat_at = time.monotonic()
+
+    def _standing(self) -> str:
+        """In one line for people: what is owed, what is under way, and what keeps it."""
+        outbox = Outbox(self._store)
+        hold, owed = outbox.hold(), outbox.owed()
+        told = [f"Held: {hold.reason}." if hold else f"{owed} items owed." if owed else "Nothing is owed."]
+        if self._collections:
+            told.append(f"Collecting {', '.join(sorted(self._collections))}.")
+        return " ".join(told)
 
     # ── collecting ──
 
@@ -120,6 +179,9 @@ class Daemon:
         """Replaces all schedules. A run that was missed while nobody was here, or never was, is made up once, now."""
         self._scheduler.remove_all_jobs()
         self._scheduler.add_job(self._prune, "interval", hours=24, id="prune", misfire_grace_time=None)
+        self._scheduler.add_job(
+            self._beat, "interval", seconds=_BEAT, id="beat", misfire_grace_time=None, coalesce=True
+        )
         runs, now = Runs(self._store), datetime.now(UTC)
         for collector in self._loaded.enabled:
             due = _trigger(collector)
@@ -179,6 +241,7 @@ class Daemon:
 
     async def _deliver(self) -> None:
         while not self._stopping.is_set():
+            self._delivering_at = time.monotonic()
             self._deliverer, client = connect.deliverer(self._loaded, self._store, self._token)
             async with client:
                 try:

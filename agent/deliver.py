@@ -67,6 +67,8 @@ class Deliverer:
         self._fingerprint: str | None = None
         self._look_at = 0.0
         self._busy_at = self._progress_at = time.monotonic()
+        self.turned_at = time.monotonic()
+        """When it last looked for something to do, in monotonic seconds: several times a second while it lives."""
         self._is_tidy = False
         self._stopping, self._woken = asyncio.Event(), asyncio.Event()
         self._wakes = True  # whether the end of a request is waited for
@@ -112,6 +114,7 @@ class Deliverer:
 
     async def _dispatch(self, patience: float | None) -> None:
         while not self._stopping.is_set() and not self._failure:
+            self.turned_at = time.monotonic()
             await self._look_at_token()
             await self._claim()
             wait = self._send_next()
