@@ -531,7 +531,7 @@ def test_the_sdk_is_not_imported_before_a_read():
         "import sys, threading, datetime\n"
         "from collectors.contract import Run\n"
         "from collectors.registry import evidence_types, source\n"
-        "assert len(evidence_types('github')) == 3\n"
+        "assert evidence_types('github')\n"
         "s = source('github')\n"
         "run = Run('github', datetime.datetime.now(datetime.UTC), None, 1, threading.Event())\n"
         "list(s.connect(s.settings(organizations=['acme']), run))\n"

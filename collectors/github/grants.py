@@ -6,14 +6,21 @@ from typing import Any
 from collectors.contract import EvidenceType
 
 # The classic scopes that grant what fine-grained permissions do; what is not here needs `repo`.
-SCOPES = {"organization_administration": "admin:org", "members": "read:org"}
+SCOPES: Mapping[str, str | None] = {
+    "members": "read:org",
+    "organization_administration": "admin:org",
+    "organization_hooks": "admin:org_hook",
+    "organization_personal_access_tokens": None,  # which only Apps may list
+    "organization_secrets": "admin:org",
+    "organization_self_hosted_runners": "admin:org",
+}
 _INCLUDED = {"admin:org": {"write:org", "read:org"}, "write:org": {"read:org"}}
 
 
 def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:
     """The permissions to give a GitHub App or a fine-grained token, and the scopes that a classic token needs."""
     permissions = {permission.partition(":")[0] for kind in types for permission in kind.permissions}
-    scopes = {_scope(permission) for permission in permissions}
+    scopes = {scope for permission in permissions if (scope := _scope(permission))}
     needless = {included for scope in scopes for included in _INCLUDED.get(scope, ())}
     # Metadata comes with every other permission, and cannot be refused.
     return {
@@ -30,7 +37,7 @@ def missing_scopes(granted: str | None, permissions: Iterable[str]) -> dict[str,
     scopes |= {included for scope in scopes for included in _INCLUDED.get(scope, ())}
     named = {permission: _scope(permission.partition(":")[0]) for permission in permissions}
     return {
-        permission: f"the token's scopes, as GitHub tells them, lack {scope}"
+        permission: f"the token's scopes, as GitHub tells them, lack {scope}" if scope else "only Apps may do it"
         for permission, scope in named.items()
         if scope not in scopes
     }
@@ -47,5 +54,5 @@ def missing_permissions(installation: Mapping[str, Any], permissions: Iterable[s
     }
 
 
-def _scope(permission: str) -> str:
+def _scope(permission: str) -> str | None:
     return SCOPES.get(permission, "repo")

@@ -16,7 +16,15 @@ from collectors.errors import (
 from collectors.github.patience import Overloaded, Reply
 
 OWNERSHIP = "organization ownership"
-NOT_ON_PLAN = ("upgrade to ", "not available for", "must be enabled", "is not enabled", "advanced security")
+NOT_ON_PLAN = (
+    "upgrade to ",
+    "not available for",
+    "must be enabled",
+    "is not enabled",
+    "advanced security",
+    "disabled for this repository",
+    "disabled on this repository",
+)
 GAVE_UP = ("INTERNAL", "SERVICE_UNAVAILABLE", "LOADING", "RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED")
 
 
@@ -63,9 +71,11 @@ def _kind(reply: Reply, absent: type[CollectionError]) -> type[CollectionError]:
         return Unauthenticated
     if reply.status == HTTPStatus.FORBIDDEN and "x-github-sso" in reply.headers:
         return SingleSignOn
+    if reply.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY) and any(
+        words in message for words in NOT_ON_PLAN
+    ):
+        return NotEnabled
     if reply.status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY):
-        if any(words in message for words in NOT_ON_PLAN):
-            return NotEnabled
         return AccessDenied if reply.status == HTTPStatus.FORBIDDEN or "owners" in message else Invalid
     if 300 <= reply.status < HTTPStatus.BAD_REQUEST:  # noqa: PLR2004 - the class of redirects has no name
         return Unavailable

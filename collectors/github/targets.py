@@ -1,6 +1,7 @@
 """The organizations that are read, and their reads by REST and GraphQL."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from collectors.github.transport import ATTEMPTS, Question, Transport
 R = TypeVar("R")
 
 METADATA = "metadata:read"
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def connect(settings: Settings, run: Run) -> Iterator[Target | Unreachable]:
@@ -68,16 +70,25 @@ class Organization(Target):
         return found
 
     def get(
-        self, operation: str, *, permission: str | None, absent: type[CollectionError] = NotFound, **names: str
+        self,
+        operation: str,
+        filters: Mapping[str, str] = _NONE,
+        /,
+        *,
+        permission: str | None,
+        absent: type[CollectionError] = NotFound,
+        **names: str,
     ) -> dict[str, Any]:
         """The object that `operation`, as in `GET /orgs/{org}`, answers with. `absent` is what a 404 means."""
-        reply = self.reply(operation, permission=permission, **names)
+        reply = self.reply(operation, filters, permission=permission, **names)
         found: dict[str, Any] = _checked(dict, reply, operation, permission, absent)
         return found
 
-    def reply(self, operation: str, *, permission: str | None, **names: str) -> Reply:
+    def reply(
+        self, operation: str, filters: Mapping[str, str] = _NONE, /, *, permission: str | None, **names: str
+    ) -> Reply:
         """The reply of `operation`, whatever its status, for calls on which a refusal can be a fact."""
-        return self._read(operation, _path(operation, names), names, {}, permission)
+        return self._read(operation, _path(operation, names), names, filters, permission)
 
     def items(
         self,

@@ -8,6 +8,8 @@ GitHub states them, and nothing else. Make it anew whenever a query changes:
     python -m tests.fakes.github_schema package/schema.graphql > tests/fakes/github.graphql
 """
 
+import importlib
+import pkgutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -31,11 +33,20 @@ from graphql import (
 )
 from graphql.language import ast
 
-from collectors.github import queries
+import collectors.github
 from collectors.github.graphql import Query
 
 SCHEMA = Path(__file__).with_name("github.graphql")
-QUERIES = [value for value in vars(queries).values() if isinstance(value, Query)]
+
+
+def _queries() -> Iterator[Query]:
+    """Every query of every module of the source."""
+    package = collectors.github
+    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        yield from (value for value in vars(importlib.import_module(info.name)).values() if isinstance(value, Query))
+
+
+QUERIES = list({query.name: query for query in _queries()}.values())
 
 
 def main() -> None:
