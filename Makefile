@@ -6,12 +6,14 @@ OWN_UV := .cache/uv
 UV ?= $(shell command -v uv 2>/dev/null || echo $(OWN_UV)/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
 RUN := $(UV) run --no-sync
+BIN ?= /usr/bin/chequr-agent
+UNITS := /usr/lib/systemd/system
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check faults docs format clean
+.PHONY: help setup demo test check faults docs format install-systemd clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
 
 setup: $(VENV)/.synced  ## install everything into .venv
 
@@ -38,6 +40,14 @@ docs: setup  ## write the generated references anew
 format: setup  ## format the code and mend what ruff can
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
+
+install-systemd:  ## install the units (DESTDIR=, BIN=/usr/bin/chequr-agent): docs/deployment.md says the rest
+	@install -d $(DESTDIR)$(UNITS) $(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d
+	@for unit in systemd/*.service systemd/*.timer; do \
+		sed 's|/usr/bin/chequr-agent|$(BIN)|' "$$unit" > "$(DESTDIR)$(UNITS)/$${unit#systemd/}"; \
+	done
+	@install -m 644 systemd/chequr-agent.sysusers $(DESTDIR)/usr/lib/sysusers.d/chequr-agent.conf
+	@install -m 644 systemd/chequr-agent.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/chequr-agent.conf
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
