@@ -160,6 +160,27 @@ class Controls(Table):
     )
 
 
+def _address(value: str | None) -> str | None:
+    """`host:port` as it stands; a port alone is this machine's loopback. Raises ValueError."""
+    if value is None:
+        return None
+    host, colon, port = value.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535 or (colon and not host):  # noqa: PLR2004 - the last port
+        raise ValueError("it must be a port, or host:port, as in 127.0.0.1:9464")
+    return value if colon else f"127.0.0.1:{port}"
+
+
+class Http(Table):
+    """What the service tells to those who ask: whether it lives, and how it stands."""
+
+    listen: Annotated[str | None, AfterValidator(_address)] = Field(
+        default=None,
+        examples=["127.0.0.1:9464"],
+        description="Where to answer `/livez`, `/readyz` and `/metrics`: host:port, or a port of this machine's "
+        "loopback. Nowhere, where not set. Whoever reaches it learns what is collected, and no content.",
+    )
+
+
 class Log(Table):
     """What is logged, to standard error."""
 
@@ -215,6 +236,7 @@ class Config(BaseSettings):
     outbox: Capacity = Field(default_factory=Capacity)
     delivery: Delivery = Field(default_factory=Delivery)
     controls: Controls = Field(default_factory=Controls)
+    http: Http = Field(default_factory=Http)
     log: Log = Field(default_factory=Log)
     collectors: dict[str, dict[str, Any]] = Field(default_factory=dict)
 

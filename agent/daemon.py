@@ -12,10 +12,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -25,27 +25,26 @@ from agent.config import Collector, ConfigurationInvalid, Loaded
 from agent.controls import ControlMap
 from agent.deliver import Deliverer
 from agent.errors import ChequrError
+from agent.items import Item, Settlement
 from agent.ledger import Ledger
 from agent.load import load
 from agent.lock import Locked, lock
-from agent.outbox import Outbox
 from agent.run import run_collector
 from agent.runs import Runs
 from agent.store import DiskFull, StateBroken, StateUnusable, Store
 from agent.systemd import ServiceManager
 from agent.trigger import WallClock
+from agent.vitals import BEAT, Vitals
 from collectors.contract import Cancelled, EvidenceType
+
+if TYPE_CHECKING:
+    from agent.metrics import Metrics
 
 log = structlog.get_logger()
 
 _AGAIN = 5.0  # seconds before a deliverer that broke, say on a full disk, is started again
 _POSTPONED = 60.0  # seconds before a collector whose controls could not be read looks again
 _RUNS_KEPT = 400 * 86400.0
-_BEAT = 2.0  # seconds between signs of life of the scheduler
-_TOLD = 5.0  # seconds between what systemd is told, at most a third of its watchdog
-_STUCK = 60.0  # seconds without a sign of life after which something is stuck, where no watchdog says otherwise
-_LAST = 15.0  # seconds more that an end under way asks for, again and again
-_LONGEST_END = 300.0  # seconds after which it asks no more
 
 
 class Daemon:
@@ -62,7 +61,8 @@ class Daemon:
         self._deliverer: Deliverer | None = None
         self._broken: StateBroken | None = None
         self._manager = ServiceManager()
-        self._beat_at = self._delivering_at = time.monotonic()
+        self._vitals = Vitals(store, self._manager, self._turned_at)
+        self._metrics: Metrics | None = None
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises Locked where another agent delivers from this state directory.
@@ -70,7 +70,7 @@ class Daemon:
         Also raises what delivering itself raises: an agent that cannot deliver does not look as if it did. That is
         StateBroken where the disk failed.
         """
-        with lock(self._store.directory, "deliver"):
+        with lock(self._store.directory, "deliver"), self._listening():
             loop = asyncio.get_running_loop()
             for number, react in self._signals().items():
                 loop.add_signal_handler(number, react)
@@ -80,10 +80,32 @@ class Daemon:
             delivering = asyncio.create_task(self._deliver())
             stopping = asyncio.create_task(self._stopping.wait())
             self._manager.ready("Started.")
-            telling = asyncio.create_task(self._tell())
+            telling = asyncio.create_task(self._vitals.tell(self._stopping, self._collections.keys()))
             await asyncio.wait({delivering, stopping}, return_when=asyncio.FIRST_COMPLETED)
             await self._end(delivering)
             telling.cancel()
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Answers those who ask, where it is told to. Raises ConfigurationInvalid."""
+        address = self._loaded.config.http.listen
+        if address is None:
+            yield
+            return
+        from agent.listen import listening
+        from agent.metrics import Metrics
+
+        self._metrics = Metrics(lambda: self._loaded, self._store, self._rate)
+        vitals = self._vitals
+        with listening(address, stuck=vitals.stuck, unready=vitals.unready, metrics=self._metrics.text) as url:
+            log.info("http.listening", url=url)
+            yield
+
+    def _rate(self) -> float | None:
+        return self._deliverer.rate if self._deliverer else None
+
+    def _turned_at(self) -> float:
+        return self._deliverer.turned_at if self._deliverer else 0.0
 
     def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
         return {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self.reload}
@@ -92,6 +114,7 @@ class Daemon:
         log.info("agent.stopping")
         self._cancelled.set()
         self._stopping.set()
+        self._vitals.ending()
         if self._deliverer:
             self._deliverer.stop()
 
@@ -136,43 +159,6 @@ class Daemon:
         log.info("configuration.reloaded", collectors=[collector.name for collector in fresh.enabled])
         return "The configuration was read again."
 
-    # ── signs of life ──
-
-    async def _tell(self) -> None:
-        """Tells systemd how it stands, and that it lives while it does."""
-        watchdog, ending = self._manager.watchdog, 0.0
-        pause = min(_TOLD, (watchdog or _TOLD * 3) / 3)
-        while self._manager.listens:
-            if self._stopping.is_set():
-                ending += pause
-                if ending <= _LONGEST_END:
-                    self._manager.stopping("Ending what is under way.", within=_LAST)
-            elif stuck := self.stuck(within=(watchdog or _STUCK) / 2):
-                log.error("agent.stuck", parts=stuck, remedy="the service manager's watchdog ends it")
-            else:
-                self._manager.alive(await asyncio.to_thread(self._standing))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause) if not ending else await asyncio.sleep(pause)
-
-    def stuck(self, *, within: float = _STUCK) -> list[str]:
-        """Which parts gave no sign of life for so many seconds."""
-        now = time.monotonic()
-        turned = max(self._delivering_at, self._deliverer.turned_at if self._deliverer else 0.0)
-        beats = {"the scheduler": self._beat_at, "the deliverer": turned}
-        return [part for part, at in beats.items() if now - at > within]
-
-    async def _beat(self) -> None:
-        self._beat_at = time.monotonic()
-
-    def _standing(self) -> str:
-        """In one line for people: what is owed, what is under way, and what keeps it."""
-        outbox = Outbox(self._store)
-        hold, owed = outbox.hold(), outbox.owed()
-        told = [f"Held: {hold.reason}." if hold else f"{owed} items owed." if owed else "Nothing is owed."]
-        if self._collections:
-            told.append(f"Collecting {', '.join(sorted(self._collections))}.")
-        return " ".join(told)
-
     # ── collecting ──
 
     def _schedule(self) -> None:
@@ -180,7 +166,7 @@ class Daemon:
         self._scheduler.remove_all_jobs()
         self._scheduler.add_job(self._prune, "interval", hours=24, id="prune", misfire_grace_time=None)
         self._scheduler.add_job(
-            self._beat, "interval", seconds=_BEAT, id="beat", misfire_grace_time=None, coalesce=True
+            self._vitals.beat, "interval", seconds=BEAT, id="beat", misfire_grace_time=None, coalesce=True
         )
         runs, now = Runs(self._store), datetime.now(UTC)
         for collector in self._loaded.enabled:
@@ -235,14 +221,18 @@ class Daemon:
         controls, away = connect.control_map(self._loaded, self._token)
         if away and controls.discovery is None and not all(_is_mapped(kind, controls) for kind in collector.types):
             raise _NothingMapped(f"the controls were never read yet: {away}")
-        run_collector(self._loaded, self._store, collector, controls, cancelled=self._cancelled)
+        begun = time.monotonic()
+        report = run_collector(self._loaded, self._store, collector, controls, cancelled=self._cancelled)
+        if self._metrics:
+            self._metrics.collected(report, time.monotonic() - begun)
 
     # ── delivering ──
 
     async def _deliver(self) -> None:
         while not self._stopping.is_set():
-            self._delivering_at = time.monotonic()
-            self._deliverer, client = connect.deliverer(self._loaded, self._store, self._token)
+            self._vitals.restarted()
+            observe = self._metrics.settled if self._metrics else _nobody
+            self._deliverer, client = connect.deliverer(self._loaded, self._store, self._token, observe)
             async with client:
                 try:
                     await self._deliverer.run()
@@ -259,6 +249,10 @@ class Daemon:
         now = time.time()
         Ledger(self._store).prune(before=now - self._loaded.config.delivery.receipts_keep_days * 86400.0)
         Runs(self._store).prune(before=now - _RUNS_KEPT)
+
+
+def _nobody(_item: Item, _settlement: Settlement) -> None:
+    """Counts what became of an item."""
 
 
 class _NothingMapped(Exception):

@@ -74,6 +74,11 @@ class Deliverer:
         self._wakes = True  # whether the end of a request is waited for
         self._failure: BaseException | None = None
 
+    @property
+    def rate(self) -> float:
+        """Requests a second that it sends at most, as it has learned."""
+        return self._pace.rate
+
     def stop(self) -> None:
         """Sends nothing more; what is under way gets its answer."""
         self._stopping.set()

@@ -1,7 +1,8 @@
 """One evidence type at one target: records and gaps as they come, into a snapshot."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,8 @@ class Observation:
     snapshot: Snapshot
     checkpoint: Checkpoint | None
     told: tuple[Gap, ...]
+    kinds: Mapping[str, int]
+    calls: int
     failed: bool
 
 
@@ -88,7 +91,9 @@ def _observe(
         observations=told.spool,
         supersedes=before.snapshot_id if before and before.revision else None,
     )
-    return Observation(snapshot, _checkpoint(snapshot, target, told), tuple(told.first), failed)
+    calls = sum(use.calls for use in journal.uses.values())
+    checkpoint = _checkpoint(snapshot, target, told)
+    return Observation(snapshot, checkpoint, tuple(told.first), dict(told.kinds), calls, failed)
 
 
 class _Instants:
@@ -118,6 +123,7 @@ class _Told:
         self.spool = spool
         self._advanced = advanced
         self.first: list[Gap] = []
+        self.kinds: Counter[str] = Counter()
         self.settled = True
 
     def restart(self, gap: Gap) -> None:
@@ -131,6 +137,7 @@ class _Told:
         self.spool.append(observation)
         self._advanced(self.spool.records)
         if isinstance(observation, Gap):
+            self.kinds[observation.kind] += 1
             self.settled = self.settled and observation.kind == Omitted.kind
             if len(self.first) < _TOLD:
                 self.first.append(observation)

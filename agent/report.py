@@ -1,13 +1,14 @@
 """What a run of a collector came to, and who watches it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
 from collectors.errors import Gap
 
+Outcome = Literal["complete", "incomplete", "failed"]
 State = Literal["queued", "unchanged", "unmapped", "printed", "unkept"]
 
 
@@ -15,9 +16,9 @@ State = Literal["queued", "unchanged", "unmapped", "printed", "unkept"]
 class Observed:
     """What became of one evidence type at one target.
 
-    `gaps` counts all gaps, `told` are the first few of them. `items` are numbers in the outbox. Unmapped evidence has
-    no control to go to; unchanged evidence was delivered before; unkept evidence fits into no payload or no longer into
-    the outbox. `failed` says that our own code broke.
+    `gaps` counts all gaps, `kinds` by their kind, `told` are the first few of them. `calls` were made of the source.
+    `items` are numbers in the outbox. Unmapped evidence has no control to go to; unchanged evidence was delivered
+    before; unkept evidence fits into no payload or no longer into the outbox. `failed` says that our own code broke.
     """
 
     evidence_type: str
@@ -27,7 +28,9 @@ class Observed:
     controls: Sequence[str] = ()
     records: int = 0
     gaps: int = 0
+    kinds: Mapping[str, int] = field(default_factory=dict)
     told: Sequence[Gap] = ()
+    calls: int = 0
     parts: int = 0
     items: Sequence[int] = ()
     failed: bool = False
@@ -65,6 +68,10 @@ class Report:
     @property
     def failed(self) -> bool:
         return any(observed.failed for observed in self.observed)
+
+    @property
+    def outcome(self) -> Outcome:
+        return "failed" if self.failed else "incomplete" if self.gaps else "complete"
 
 
 class Progress(Protocol):

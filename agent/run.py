@@ -15,7 +15,7 @@ from agent.keep import Queue
 from agent.lock import lock
 from agent.outbox import Outbox
 from agent.report import Progress, Report
-from agent.runs import Outcome, Runs
+from agent.runs import Runs
 from agent.store import Store
 from agent.unfinished import Unfinished
 from collectors.contract import EvidenceType
@@ -63,11 +63,10 @@ def run_collector(
 
 
 def _finish(runs: Runs, run_id: int, report: Report) -> None:
-    outcome: Outcome = "failed" if report.failed else "incomplete" if report.gaps else "complete"
     gaps = (gap for observed in report.observed for gap in observed.told)
     runs.finish(
         run_id,
-        outcome,
+        report.outcome,
         now=time.time(),
         snapshots=report.snapshots,
         records=report.records,
@@ -78,7 +77,7 @@ def _finish(runs: Runs, run_id: int, report: Report) -> None:
     log.info(
         "collector.finished",
         collector=report.collector,
-        outcome=outcome,
+        outcome=report.outcome,
         snapshots=report.snapshots,
         records=report.records,
         gaps=report.gaps,

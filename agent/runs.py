@@ -1,11 +1,9 @@
 """When each collector ran, and how it went."""
 
 from dataclasses import dataclass
-from typing import Literal
 
+from agent.report import Outcome
 from agent.store import Store
-
-Outcome = Literal["complete", "incomplete", "failed"]
 
 START = "INSERT INTO run (collector, started_at) VALUES (?, ?)"
 FINISH = """
@@ -14,6 +12,7 @@ FINISH = """
 """
 LATEST = "SELECT * FROM run WHERE collector = ? ORDER BY id DESC LIMIT 1"
 LATEST_FINISHED = "SELECT * FROM run WHERE collector = ? AND finished_at IS NOT NULL ORDER BY id DESC LIMIT 1"
+LAST_SUCCESS = "SELECT max(finished_at) FROM run WHERE collector = ? AND outcome = 'complete'"
 PRUNE = "DELETE FROM run WHERE started_at < ?"
 
 
@@ -62,6 +61,13 @@ class Runs:
         statement = LATEST_FINISHED if finished else LATEST
         row = self._store.read(lambda connection: connection.execute(statement, (collector,)).fetchone())
         return CollectorRun(**row) if row else None
+
+    def last_success(self, collector: str) -> float | None:
+        """When the last run that left no gap ended."""
+        found: float | None = self._store.read(
+            lambda connection: connection.execute(LAST_SUCCESS, (collector,)).fetchone()[0]
+        )
+        return found
 
     def prune(self, *, before: float) -> int:
         return self._store.write(lambda connection: connection.execute(PRUNE, (before,)).rowcount)

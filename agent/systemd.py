@@ -40,9 +40,6 @@ class ServiceManager:
     def alive(self, status: str) -> None:
         self._send("WATCHDOG=1", f"STATUS={status}")
 
-    def status(self, status: str) -> None:
-        self._send(f"STATUS={status}")
-
     def _send(self, *facts: str) -> None:
         if not self._address:
             return

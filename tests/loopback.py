@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes([byte]))
             time.sleep(answer.drip)
 
-    do_GET = do_POST = _answer  # noqa: N815 - http.server looks for these names
+    do_GET = do_POST = do_PUT = _answer  # noqa: N815 - http.server looks for these names
 
     def log_message(self, *_: object) -> None:
         """Nothing."""

@@ -3,21 +3,24 @@
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent.cli.counted import MetricsFile, Pushgateway, counted
 from agent.cli.options import ConfigPath, Json, Verbose, start
 from agent.exit import Exit
 
 if TYPE_CHECKING:
     from agent.config import Collector, Loaded
     from agent.controls import ControlMap
+    from agent.metrics import Metrics
     from agent.report import Progress, Report
     from collectors.contract import EvidenceType
 
@@ -56,6 +59,8 @@ def collect(
     ] = False,
     no_deliver: Annotated[bool, typer.Option("--no-deliver", help="Queue only; something else delivers.")] = False,
     wait: Wait = _PATIENCE,
+    metrics_file: MetricsFile = None,
+    pushgateway: Pushgateway = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -75,13 +80,28 @@ def collect(
         if dry_run:
             code = int(_dry_run(loaded, collectors, types))
         else:
-            code = int(_collect(loaded, collectors, types, deliver_too=not no_deliver, wait=wait, as_json=json))
+            from agent.store import Store
+
+            with (
+                Store(loaded.config.state_dir, loaded.config.outbox.room) as store,
+                counted(loaded, store, metrics_file, pushgateway) as metrics,
+            ):
+                work = _Work(loaded, store, metrics)
+                code = int(_collect(work, collectors, types, deliver_too=not no_deliver, wait=wait, as_json=json))
     except Cancelled:
         code = _stopped()
     raise typer.Exit(code)
 
 
-def deliver(config: ConfigPath = None, *, wait: Wait = _PATIENCE, json: Json = False, verbose: Verbose = False) -> None:
+def deliver(
+    config: ConfigPath = None,
+    *,
+    wait: Wait = _PATIENCE,
+    metrics_file: MetricsFile = None,
+    pushgateway: Pushgateway = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
     """Sends what the outbox owes, then stops.
 
     Exit codes: 0 nothing is owed any more, 75 something still is, 77 the API refuses the token.
@@ -91,8 +111,11 @@ def deliver(config: ConfigPath = None, *, wait: Wait = _PATIENCE, json: Json = F
     from agent.store import Store
 
     loaded = start(config, verbose=verbose, quiet=True)
-    with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
-        delivery = delivered(loaded, store, patience=wait)
+    with (
+        Store(loaded.config.state_dir, loaded.config.outbox.room) as store,
+        counted(loaded, store, metrics_file, pushgateway) as metrics,
+    ):
+        delivery = delivered(loaded, store, patience=wait, watch=metrics.settled if metrics else None)
     if json:
         print_json(asdict(delivery))
     else:
@@ -171,8 +194,17 @@ def _dry_run(loaded: "Loaded", collectors: Sequence["Collector"], types: dict[st
     return _exit(reports)
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What a collection works with; `metrics` where somebody wants figures."""
+
+    loaded: "Loaded"
+    store: Any
+    metrics: "Metrics | None"
+
+
 def _collect(
-    loaded: "Loaded",
+    work: _Work,
     collectors: Sequence["Collector"],
     types: dict[str, list[Any]],
     *,
@@ -184,42 +216,42 @@ def _collect(
     from agent.cli.deliver import Delivery, delivered
     from agent.cli.output import print_json
     from agent.cli.summary import print_summary, summary
-    from agent.store import Store
 
-    with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
-        controls, api_error = connect.control_map(loaded, connect.token(loaded))
-        reports = _run_each(loaded, store, collectors, types, controls)
-        items = [item for report in reports for item in report.items]
-        delivery = delivered(loaded, store, items, patience=wait) if deliver_too else Delivery.none()
-        if as_json:
-            print_json(summary(store, reports, delivery))
-        else:
-            print_summary(store, reports, delivery, controls, api_error)
+    loaded, store = work.loaded, work.store
+    controls, api_error = connect.control_map(loaded, connect.token(loaded))
+    reports = _run_each(work, collectors, types, controls)
+    items = [item for report in reports for item in report.items]
+    watch = work.metrics.settled if work.metrics else None
+    delivery = delivered(loaded, store, items, patience=wait, watch=watch) if deliver_too else Delivery.none()
+    if as_json:
+        print_json(summary(store, reports, delivery))
+    else:
+        print_summary(store, reports, delivery, controls, api_error)
     return _exit(reports, delivery.exit, unmapped_error=api_error if controls.discovery is None else None)
 
 
 def _run_each(
-    loaded: "Loaded",
-    store: Any,
-    collectors: Sequence["Collector"],
-    types: dict[str, list[Any]],
-    controls: "ControlMap",
+    work: _Work, collectors: Sequence["Collector"], types: dict[str, list[Any]], controls: "ControlMap"
 ) -> list["Report"]:
     from agent.run import run_collector
 
+    reports = []
     with _cancellable() as cancelled, _watched() as progress:
-        return [
-            run_collector(
-                loaded,
-                store,
+        for collector in collectors:
+            begun = time.monotonic()
+            report = run_collector(
+                work.loaded,
+                work.store,
                 collector,
                 controls,
                 cancelled=cancelled,
                 types=types[collector.name],
                 progress=progress,
             )
-            for collector in collectors
-        ]
+            reports.append(report)
+            if work.metrics:
+                work.metrics.collected(report, time.monotonic() - begun)
+    return reports
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,15 +36,25 @@ class Delivery:
         return cls("delivered", 0, 0, 0, Exit.WELL, "Nothing was delivered, as wished: `chequr-agent deliver` does it.")
 
 
-def delivered(loaded: Loaded, store: Store, items: Sequence[int] | None = None, *, patience: float) -> Delivery:
-    """Delivers all that is owed; or, where another process is at it, waits until it has delivered `items`."""
+def delivered(
+    loaded: Loaded,
+    store: Store,
+    items: Sequence[int] | None = None,
+    *,
+    patience: float,
+    watch: Callable[[Item, Settlement], None] | None = None,
+) -> Delivery:
+    """Delivers all that is owed; or, where another process is at it, waits until it has delivered `items`.
+
+    `watch` is told what became of each item.
+    """
     outbox = Outbox(store)
     settled: Counter[type] = Counter()
     before = outbox.count("rejected")
     try:
         with lock(store.directory, "deliver"):
             is_owed = outbox.next_due() is not None or outbox.count("in_flight")
-            outcome = asyncio.run(_drain(loaded, store, patience, settled)) if is_owed else "delivered"
+            outcome = asyncio.run(_drain(loaded, store, patience, settled, watch)) if is_owed else "delivered"
         owed, accepted = outbox.owed(), settled[Accept]
     except Locked:
         outcome = _wait(store, items, patience)
@@ -57,9 +67,17 @@ def delivered(loaded: Loaded, store: Store, items: Sequence[int] | None = None, 
     return Delivery(outcome, accepted, owed, rejected, code, sentence)
 
 
-async def _drain(loaded: Loaded, store: Store, patience: float, settled: Counter[type]) -> Outcome:
-    def observe(_item: Item, settlement: Settlement) -> None:
+async def _drain(
+    loaded: Loaded,
+    store: Store,
+    patience: float,
+    settled: Counter[type],
+    watch: Callable[[Item, Settlement], None] | None,
+) -> Outcome:
+    def observe(item: Item, settlement: Settlement) -> None:
         settled[type(settlement)] += 1
+        if watch:
+            watch(item, settlement)
 
     deliverer, client = connect.deliverer(loaded, store, connect.token(loaded), observe)
     loop = asyncio.get_running_loop()

@@ -1,0 +1,44 @@
+"""The figures of one command, for those who watch jobs: into a file, or to a Pushgateway."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from agent.config import Loaded
+    from agent.metrics import Metrics
+
+MetricsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write Prometheus metrics there at the end, as for node_exporter's textfile collector."
+    ),
+]
+Pushgateway = Annotated[
+    str | None, typer.Option(metavar="URL", help="Push Prometheus metrics to this Pushgateway at the end.")
+]
+
+
+@contextmanager
+def counted(loaded: "Loaded", store: Any, file: Path | None, gateway: str | None) -> Iterator["Metrics | None"]:
+    """Who counts, if anybody wants to know. That it cannot be told changes nothing of the work."""
+    if file is None and gateway is None:
+        yield None
+        return
+    from agent.cli.output import warn
+    from agent.metrics import Metrics
+
+    metrics = Metrics(lambda: loaded, store)
+    try:
+        yield metrics
+    finally:
+        try:
+            if file is not None:
+                metrics.write(file)
+            if gateway is not None:
+                metrics.push(gateway)
+        except OSError as error:
+            warn(f"the metrics could not be told to {gateway or file}: {error}")

@@ -1,0 +1,147 @@
+"""What the agent counts and how it stands, for Prometheus.
+
+Counters begin with the process, as Prometheus expects. What the state directory has is looked at for each scrape.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+    push_to_gateway,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector as Source
+
+from agent import __version__
+from agent.config import Loaded
+from agent.items import Accept, Defer, Item, Lose, Reject, Settlement
+from agent.outbox import Outbox
+from agent.report import Report
+from agent.runs import Runs
+from agent.store import Store
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_OUTCOMES: dict[type[Settlement], str] = {Accept: "accepted", Defer: "deferred", Reject: "rejected", Lose: "lost"}
+_PATIENCE = 10.0  # seconds for a Pushgateway to answer
+_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 14_400)
+
+
+class Metrics:
+    """The figures of one process. Safe over threads. `rate` is how fast delivery goes at most, in requests a second."""
+
+    def __init__(
+        self, loaded: Callable[[], Loaded], store: Store, rate: Callable[[], float | None] = lambda: None
+    ) -> None:
+        disable_created_metrics()  # a second series for each, which says nothing that anybody asks
+        self._registry = CollectorRegistry()
+        self._registry.register(_Standing(loaded, store, rate))
+        ProcessCollector(registry=self._registry)
+        one = ("collector",)
+        self._collections = self._counter("collections", "Runs of a collector, by outcome.", *one, "outcome")
+        self._duration = Histogram(
+            "chequr_agent_collection_duration_seconds",
+            "How long a run of a collector took.",
+            one,
+            registry=self._registry,
+            buckets=_BUCKETS,
+        )
+        self._records = self._counter("records", "Records that were read.", *one, "evidence_type")
+        self._gaps = self._counter("gaps", "What could not be read, by kind.", *one, "kind")
+        self._calls = self._counter("source_calls", "Calls of a source's API.", *one)
+        self._waits = self._counter("source_waits", "Waits that a source imposed.", *one)
+        self._deliveries = self._counter("deliveries", "Answers of the Chequr API, by what became of it.", "outcome")
+
+    def _counter(self, name: str, help_: str, *labels: str) -> Counter:
+        return Counter(f"chequr_agent_{name}", help_, labels, registry=self._registry)
+
+    def collected(self, report: Report, seconds: float) -> None:
+        """A run came to its end."""
+        collector = report.collector
+        self._collections.labels(collector, report.outcome).inc()
+        self._duration.labels(collector).observe(seconds)
+        self._waits.labels(collector).inc(report.waits.total())
+        for observed in report.observed:
+            self._records.labels(collector, observed.evidence_type).inc(observed.records)
+            self._calls.labels(collector).inc(observed.calls)
+            for kind, number in observed.kinds.items():
+                self._gaps.labels(collector, kind).inc(number)
+
+    def settled(self, _item: Item, settlement: Settlement) -> None:
+        """The API answered, or did not."""
+        if outcome := _OUTCOMES.get(type(settlement)):
+            self._deliveries.labels(outcome).inc()
+
+    def text(self) -> bytes:
+        """All of it, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def write(self, file: Path) -> None:
+        """The same into a file, whole or not at all, as the node exporter's textfile collector wants it."""
+        fresh = file.with_name(f".{file.name}.{os.getpid()}")
+        fresh.write_bytes(self.text())
+        fresh.chmod(0o644)  # others are to read it, whatever the umask says
+        fresh.replace(file)
+
+    def push(self, url: str) -> None:
+        """The same to a Pushgateway, in the place of what this host pushed before. Raises OSError."""
+        push_to_gateway(url, "chequr-agent", self._registry, {"instance": socket.gethostname()}, timeout=_PATIENCE)
+
+
+class _Standing(Source):
+    """What the state directory has now."""
+
+    def __init__(self, loaded: Callable[[], Loaded], store: Store, rate: Callable[[], float | None]) -> None:
+        self._loaded = loaded
+        self._store = store
+        self._rate = rate
+
+    def describe(self) -> list[Metric]:
+        """Nothing is looked at when this is registered."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        outbox = Outbox(self._store)
+        yield _gauge("build_info", "The agent's version.", {__version__: 1.0}, "version")
+        counts = outbox.counts()
+        items: dict[str, float] = {state: float(count.items) for state, count in counts.items()}
+        size: dict[str, float] = {state: float(count.bytes) for state, count in counts.items()}
+        oldest: dict[str, float] = {state: count.oldest for state, count in counts.items() if count.oldest}
+        yield _gauge("outbox_items", "Items that are owed or were refused, by state.", items, "state")
+        yield _gauge("outbox_bytes", "Their request bodies.", size, "state")
+        yield _gauge("outbox_oldest_age_seconds", "How long the oldest waits.", _ages(oldest), "state")
+        yield _gauge("held", "1 where nothing is delivered until somebody acts.", float(outbox.hold() is not None))
+        yield _gauge("lost_items", "Items in loss reports.", float(sum(loss.items for loss in outbox.losses())))
+        if (rate := self._rate()) is not None:
+            yield _gauge("delivery_rate", "Requests a second that delivery goes at most.", rate)
+        yield from self._runs()
+
+    def _runs(self) -> Iterator[Metric]:
+        runs = Runs(self._store)
+        names = [collector.name for collector in self._loaded().enabled]
+        finished = {name: run for name in names if (run := runs.latest(name, finished=True))}
+        success = {name: at for name in names if (at := runs.last_success(name))}
+        ended = {name: run.finished_at for name, run in finished.items() if run.finished_at}
+        yield _gauge("collector_last_end_timestamp_seconds", "When its last run ended.", ended, "collector")
+        about = "When its last run that left no gap ended."
+        yield _gauge("collector_last_success_timestamp_seconds", about, success, "collector")
+
+
+def _gauge(name: str, help_: str, value: float | dict[str, float], label: str = "") -> Metric:
+    family = GaugeMetricFamily(f"chequr_agent_{name}", help_, labels=[label] if label else None)
+    for labelled, number in value.items() if isinstance(value, dict) else [("", value)]:
+        family.add_metric([labelled] if label else [], number)
+    return family
+
+
+def _ages(oldest: dict[str, float]) -> dict[str, float]:
+    now = time.time()
+    return {state: max(0.0, now - since) for state, since in oldest.items()}

@@ -1,0 +1,143 @@
+"""What the agent tells to those who watch it: health and figures over HTTP, and in a file for jobs."""
+
+import re
+import urllib.error
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from socket import create_server
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from agent.exit import Exit
+from agent.sandbox.options import Options
+from agent.sandbox.server import running
+from tests import loopback
+from tests.command import eventually, make_agent
+
+
+@pytest.fixture
+def sandbox():
+    with running(Options(rate=10_000)) as started:
+        yield started
+
+
+@pytest.fixture
+def agent(tmp_path, sandbox):
+    return make_agent(tmp_path, sandbox)
+
+
+def figures(text):
+    """The samples by name and labels."""
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return {(sample.name, *sorted(sample.labels.values())): sample.value for sample in samples}
+
+
+def listening(daemon):
+    daemon.saw("http.listening")
+    return next(event["url"] for event in daemon.events if event["event"] == "http.listening")
+
+
+def get(url):
+    """Status and body."""
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+MANUAL = '[collectors.manual]\npath = "evidence"\n[http]\nlisten = "0"\n'
+
+
+def test_health_and_figures(agent, sandbox):
+    """A service that delivers is alive and ready, and counts what it read, sent and owes."""
+    agent.configure(MANUAL)
+    with agent.started("run") as daemon:
+        url = listening(daemon)
+        eventually(lambda: len(sandbox.evidence) == 2, "two files at the API")
+        eventually(lambda: 'deliveries_total{outcome="accepted"} 2.0' in get(f"{url}/metrics")[1], "two counted")
+        assert get(f"{url}/livez") == (200, '{"alive": true, "reasons": []}\n')
+        assert get(f"{url}/readyz") == (200, '{"ready": true, "reasons": []}\n')
+        eventually(lambda: "collection_duration_seconds_count" in get(f"{url}/metrics")[1], "a run")
+        counted = figures(get(f"{url}/metrics")[1])
+        assert daemon.stop() == Exit.WELL
+    assert counted["chequr_agent_collections_total", "complete", "manual"] == 1
+    records = sum(len(taken.payload["records"]) for taken in sandbox.evidence)
+    assert counted["chequr_agent_records_total", "manual", "manual_files_content"] == records
+    assert counted["chequr_agent_held",] == 0
+    assert counted["chequr_agent_collector_last_success_timestamp_seconds", "manual"] > 1.7e9
+    assert counted["chequr_agent_delivery_rate",] > 0
+    assert counted["process_resident_memory_bytes",] > 1e6
+
+
+def test_every_figure_is_documented(agent, tmp_path):
+    """The documentation names each metric that there is, and none that there is not."""
+    file = tmp_path / "chequr.prom"
+    agent.run("collect", "--no-deliver", "--metrics-file", str(file))
+    made = set(re.findall(r"# HELP (chequr_agent_\w+)", file.read_text()))
+    text = (
+        (Path(__file__).parents[1] / "docs/deployment.md")
+        .read_text(encoding="utf-8")
+        .replace(
+            "`chequr_agent_outbox_items`, `_bytes`, `_oldest_age_seconds`",
+            "`chequr_agent_outbox_items` `chequr_agent_outbox_bytes` `chequr_agent_outbox_oldest_age_seconds`",
+        )
+    )
+    told = set(re.findall(r"`(chequr_agent_\w+)`", text))
+    assert told - {"chequr_agent_delivery_rate"} == made  # which only a service has
+
+
+def test_a_held_outbox_is_not_ready(agent):
+    """While the token is refused it lives, but is not ready, and says why."""
+    agent.configure(MANUAL)
+    with agent.started("run", CHEQUR_TOKEN="wrong") as daemon:
+        url = listening(daemon)
+        eventually(lambda: get(f"{url}/readyz")[0] == 503, "not ready")
+        assert "held: " in get(f"{url}/readyz")[1]
+        assert get(f"{url}/livez")[0] == 200
+        owed = 'chequr_agent_outbox_items{state="pending"}'
+        eventually(lambda: owed in get(f"{url}/metrics")[1], "what is owed")
+        assert "wrong" not in get(f"{url}/metrics")[1] + get(f"{url}/readyz")[1]
+
+
+def test_an_address_that_is_taken(agent):
+    """A port that somebody else has is a fault of the configuration, named with its remedy."""
+    with closing(create_server(("127.0.0.1", 0))) as taken:
+        agent.configure(MANUAL.replace('"0"', f'"127.0.0.1:{taken.getsockname()[1]}"'))
+        done = agent.run("run")
+    assert done.code == Exit.CONFIGURATION
+    assert "name another one" in done.told
+
+
+@pytest.mark.parametrize("address", ["localhost", "127.0.0.1:", ":80", "99999"])
+def test_no_address(agent, address):
+    """What is no address is refused with an example of one."""
+    agent.configure(MANUAL.replace('"0"', f'"{address}"'))
+    done = agent.run("run")
+    assert (done.code, "127.0.0.1:9464" in done.told) == (Exit.CONFIGURATION, True)
+
+
+def test_a_job_writes_its_figures(agent, tmp_path):
+    """A collection by hand writes a file that others may read, with gaps by kind and what the API took."""
+    agent.put("stray.csv")
+    file = tmp_path / "chequr.prom"
+    assert agent.run("collect", "--metrics-file", str(file)).code == Exit.GAPS
+    counted = figures(file.read_text())
+    assert counted["chequr_agent_deliveries_total", "accepted"] >= 2
+    assert counted["chequr_agent_collections_total", "incomplete", "manual"] == 1
+    assert sum(value for name, value in counted.items() if name[0] == "chequr_agent_gaps_total") >= 1
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in tmp_path.glob(".chequr*")] == []
+
+
+def test_a_job_pushes_its_figures(agent):
+    """They go to a Pushgateway under the host's name; one that is away is a warning, and the job has done its work."""
+    with loopback.serving(loopback.Answer(200)) as gateway:
+        assert agent.run("collect", "--pushgateway", gateway.url.removesuffix("/v1")).code == Exit.WELL
+        (request,) = gateway.requests
+    assert (request.method, request.path.split("/")[:4]) == ("PUT", ["", "metrics", "job", "chequr-agent"])
+    assert b"chequr_agent_collections_total" in request.body
+    done = agent.run("deliver", "--pushgateway", "http://127.0.0.1:9")
+    assert (done.code, "could not be told" in done.told) == (Exit.WELL, True)
