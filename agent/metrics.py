@@ -41,7 +41,8 @@ class Metrics:
     def __init__(
         self, loaded: Callable[[], Loaded], store: Store, rate: Callable[[], float | None] = lambda: None
     ) -> None:
-        disable_created_metrics()  # a second series for each, which says nothing that anybody asks
+        # A second series for each would say nothing that anybody asks. The function has no types.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._registry.register(_Standing(loaded, store, rate))
         ProcessCollector(registry=self._registry)

@@ -59,6 +59,9 @@ def collect(
     ] = False,
     no_deliver: Annotated[bool, typer.Option("--no-deliver", help="Queue only; something else delivers.")] = False,
     wait: Wait = _PATIENCE,
+    accept_gaps: Annotated[
+        bool, typer.Option("--accept-gaps", help="Exit with 0 where only gaps were found: they are delivered and told.")
+    ] = False,
     metrics_file: MetricsFile = None,
     pushgateway: Pushgateway = None,
     json: Json = False,
@@ -90,7 +93,7 @@ def collect(
                 code = int(_collect(work, collectors, types, deliver_too=not no_deliver, wait=wait, as_json=json))
     except Cancelled:
         code = _stopped()
-    raise typer.Exit(code)
+    raise typer.Exit(Exit.WELL if accept_gaps and code == Exit.GAPS else code)
 
 
 def deliver(

@@ -1,0 +1,149 @@
+"""The manifests: built by kustomize, valid by Kubernetes' own schemas, restricted, and in the agent's own words."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from agent.exit import Exit
+from tests.command import UNSET, Agent
+
+ROOT = Path(__file__).parents[1]
+OVERLAYS = ("cronjob", "daemon")
+COMPONENTS = ("aws-irsa", "aws-pod-identity", "monitoring")
+VERSION = "1.36"
+
+
+def built(folder):
+    if shutil.which("kubectl") is None:
+        pytest.skip("there is no kubectl here: the manifests are not built")
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [thing for thing in yaml.safe_load_all(done.stdout) if thing]
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def overlay(request):
+    return built(ROOT / "kubernetes/overlays" / request.param)
+
+
+def one(things, kind):
+    (thing,) = [thing for thing in things if thing["kind"] == kind]
+    return thing
+
+
+def pod(things):
+    """The template of the one thing that makes pods."""
+    for thing in things:
+        match thing["kind"]:
+            case "CronJob":
+                return thing["spec"]["jobTemplate"]["spec"]["template"]
+            case "Deployment":
+                return thing["spec"]["template"]
+    raise AssertionError("nothing makes pods")
+
+
+def test_valid(overlay):
+    """Each manifest has only what its kind has, by the published schemas, strictly."""
+    for thing in overlay:
+        kubernetes_validate.validate(thing, VERSION, strict=True)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_components(component, tmp_path):
+    """Each component goes with an overlay, and changes it."""
+    kubernetes = tmp_path / "kubernetes"
+    shutil.copytree(ROOT / "kubernetes", kubernetes)
+    mine = kubernetes / "mine"
+    mine.mkdir()
+    files = {"resources": ["../overlays/daemon"], "components": [f"../components/{component}"]}
+    (mine / "kustomization.yaml").write_text(yaml.safe_dump({"namespace": "chequr-agent", **files}))
+    things = built(mine)
+    assert things != built(kubernetes / "overlays/daemon")
+    for thing in things:
+        if "monitoring.coreos.com" not in thing["apiVersion"]:
+            kubernetes_validate.validate(thing, VERSION, strict=True)
+
+
+def test_restricted(overlay):
+    """Pods keep to the restricted standard that their namespace enforces, and hold no key of the cluster."""
+    assert one(overlay, "Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    spec = pod(overlay)["spec"]
+    (container,) = spec["containers"]
+    assert spec["automountServiceAccountToken"] is spec["enableServiceLinks"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert container["resources"]["limits"]["memory"]
+    assert f"USER {spec['securityContext']['runAsUser']}" in (ROOT / "Dockerfile").read_text()
+
+
+def test_secrets_are_files(overlay):
+    """No secret is in the environment, and none in a manifest."""
+    (container,) = pod(overlay)["spec"]["containers"]
+    assert all("valueFrom" not in variable for variable in container["env"])
+    assert "envFrom" not in container
+    assert not [thing for thing in overlay if thing["kind"] == "Secret"]
+    directory = next(variable["value"] for variable in container["env"] if variable["name"] == "CREDENTIALS_DIRECTORY")
+    assert directory in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_what_is_mounted_is_what_the_agent_uses(overlay, tmp_path):
+    """Configuration and state are where the agent looks for them, and the arguments are understood."""
+    (container,) = pod(overlay)["spec"]["containers"]
+    paths = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert (paths["config"], paths["state"]) == ("/etc/chequr-agent", "/var/lib/chequr-agent")
+    agent = Agent(tmp_path, "https://api.chequr.example/v1", {"CHEQUR_TOKEN": UNSET})
+    assert agent.run(*container["args"], "--help").code == Exit.WELL
+    data = one(overlay, "ConfigMap")["data"]
+    agent.config.write_text(data["config.toml"])
+    assert agent.run("config", "check").code == Exit.WELL
+
+
+def test_a_job_is_not_tried_again_in_vain():
+    """What trying again does not mend ends the job at once; runs do not overlap, and none lasts until the next."""
+    job = one(built(ROOT / "kubernetes/overlays/cronjob"), "CronJob")["spec"]
+    assert job["concurrencyPolicy"] == "Forbid"
+    assert job["timeZone"]
+    within = job["jobTemplate"]["spec"]
+    assert within["activeDeadlineSeconds"] < 86400
+    (failed,) = [rule for rule in within["podFailurePolicy"]["rules"] if rule["action"] == "FailJob"]
+    assert failed["onExitCodes"]["values"] == sorted([Exit.REFUSED, Exit.CONFIGURATION])
+    assert within["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_one_at_a_time_has_the_outbox():
+    """The volume is for one pod, and a new one waits until the old one has ended."""
+    things = built(ROOT / "kubernetes/overlays/daemon")
+    assert one(things, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteOncePod"]
+    assert one(things, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_alarms_are_of_metrics_that_there_are():
+    """Each rule looks at a metric of the documentation, and says what to do."""
+    documented = (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
+    (rules,) = yaml.safe_load_all((ROOT / "kubernetes/components/monitoring/rules.yaml").read_text())
+    for rule in rules["spec"]["groups"][0]["rules"]:
+        for name in re.findall(r"chequr_agent_\w+", rule["expr"]):
+            stem = re.sub(r"_(items|bytes|oldest_age_seconds)$", "", name)
+            assert name in documented or f"{stem}_items" in documented
+        assert rule["annotations"]["action"]
+
+
+def test_an_api_server_takes_them(overlay):
+    """A real API server, where TEST_KUBECONFIG names one, takes each manifest."""
+    config = os.environ.get("TEST_KUBECONFIG")
+    if not config:
+        pytest.skip("TEST_KUBECONFIG names no API server: the manifests were held to schemas only")
+    command = ["kubectl", f"--kubeconfig={config}", "apply", "--dry-run=server", "--filename=-"]
+    done = subprocess.run(command, input=yaml.safe_dump_all(overlay), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
