@@ -8,14 +8,13 @@ from pydantic import Field
 from collectors.contract import Gap, Record, evidence
 from collectors.errors import AccessDenied, NotEnabled
 from collectors.okta.access import AccessRule, access_rule
-from collectors.okta.policies import READ, head
+from collectors.okta.policies import READ, head, rules
 from collectors.okta.targets import Tenant, part
 
 _APPS_READ = "okta.apps.read"
 _SETTINGS = "GET /api/v1/first-party-app-settings/{appName}"
 _APPS = "GET /api/v1/apps"
 _POLICY = "GET /api/v1/policies/{policyId}"
-_RULES = "GET /api/v1/policies/{policyId}/rules"
 _NAME = "saasure"  # Okta's name of the Admin Console among its apps; the label may be changed, this may not
 
 
@@ -82,9 +81,9 @@ def _session(tenant: Tenant) -> Session:
 def _policy(tenant: Tenant) -> ConsolePolicy:
     named = {"policyId": _policy_id(tenant)}
     found = tenant.one(_POLICY, named, permission=READ, identity_engine=True)
-    rules = tenant.listing(_RULES, named, permission=READ, identity_engine=True)
+    held = rules(tenant, named["policyId"], identity_engine=True)
     wanted: dict[str, Any] = {name: value for name, value in head(found).items() if name != "priority"}
-    return ConsolePolicy.model_validate({**wanted, "rules": [access_rule(rule) for rule in rules]})
+    return ConsolePolicy.model_validate({**wanted, "rules": [access_rule(rule) for rule in held]})
 
 
 def _policy_id(tenant: Tenant) -> str:
