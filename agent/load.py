@@ -57,7 +57,7 @@ def load(path: Path) -> Loaded:
 
 def _load(path: Path) -> Loaded:
     problems: list[str] = []
-    raw = _anchored(_read(path), path.absolute().parent, problems)
+    raw = _anchored(read(path), path.absolute().parent, problems)
     problems += _unknown_variables()
     try:
         config = Config(**raw)
@@ -77,7 +77,8 @@ def _load(path: Path) -> Loaded:
     return Loaded(config, collectors, path)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """What stands in the file. Raises ConfigurationInvalid."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -620,3 +620,20 @@ def test_a_full_disk_behind_standard_output_is_told(delivered):
         done = delivered.run_afresh("types", stdout=full)
     assert done.code == Exit.FAILURE
     assert done.err == "chequr-agent: this machine refuses: [Errno 28] No space left on device\n"
+
+
+def test_the_configuration_in_force(agent):
+    """Each key is shown with its value and where it comes from; a variable wins; what looks like a secret is masked."""
+    manual = '[collectors.manual]\npath = "evidence"\n'
+    agent.config.write_text(f'state_dir = "state"\n[chequr]\nrate = 5\n{manual}')
+    done = agent.run("config", "show", "--json", CHEQUR_AGENT__CHEQUR__RATE="7", CHEQUR_AGENT__LOG='{"level": "error"}')
+    told = {each["key"]: (each["value"], each["origin"]) for each in done.json["settings"]}
+    assert told["chequr.rate"] == (7.0, "$CHEQUR_AGENT__CHEQUR__RATE")
+    assert told["log.level"] == ("error", "$CHEQUR_AGENT__LOG")
+    assert told["collectors.manual.path"] == (str(agent.home / "evidence"), "file")
+    assert told["delivery.concurrency"] == (32, "default")
+    assert told["collectors.manual.source"] == ("manual", "default")
+    agent.config.write_text(f'state_dir = "state/ghp_{"a" * 36}"\n{manual}')
+    shown = agent.run("config", "show")
+    assert (shown.code, "ghp_" in shown.out, "[redacted]" in shown.out) == (Exit.WELL, False, True)
+    assert agent.run("config", "show", "--config", "nowhere.toml").code == Exit.CONFIGURATION

@@ -36,6 +36,32 @@ def check(config: ConfigPath = None, *, json: Json = False) -> None:
 
 
 @app.command()
+def show(config: ConfigPath = None, *, json: Json = False) -> None:
+    """Shows the configuration in force: each value, and where it comes from. No secret is in it."""
+    import os
+    from dataclasses import asdict
+
+    from agent.cli.output import print_json, say, table
+    from agent.load import load, locate, read
+    from agent.resolved import resolved
+
+    path = locate(config)
+    settings = list(resolved(load(path), read(path), os.environ))
+    if json:
+        print_json({"path": str(path), "settings": [asdict(setting) for setting in settings]})
+        return
+    say(f"{path}")
+    table(("key", "value", "from"), [(each.key, _written(each.value), each.origin) for each in settings])
+
+
+def _written(value: object) -> str:
+    """As it would stand in the file; empty where it is not set."""
+    from json import dumps
+
+    return "" if value is None else dumps(value, ensure_ascii=False)
+
+
+@app.command()
 def schema() -> None:
     """Prints the JSON Schema of the configuration, for editors."""
     from agent.cli.output import print_json
