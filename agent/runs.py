@@ -13,6 +13,7 @@ FINISH = """
 LATEST = "SELECT * FROM run WHERE collector = ? ORDER BY id DESC LIMIT 1"
 LATEST_FINISHED = "SELECT * FROM run WHERE collector = ? AND finished_at IS NOT NULL ORDER BY id DESC LIMIT 1"
 LAST_SUCCESS = "SELECT max(finished_at) FROM run WHERE collector = ? AND outcome = 'complete'"
+RECENT = "SELECT * FROM run ORDER BY id DESC LIMIT ?"
 PRUNE = "DELETE FROM run WHERE started_at < ?"
 
 
@@ -61,6 +62,11 @@ class Runs:
         statement = LATEST_FINISHED if finished else LATEST
         row = self._store.read(lambda connection: connection.execute(statement, (collector,)).fetchone())
         return CollectorRun(**row) if row else None
+
+    def recent(self, limit: int) -> list[CollectorRun]:
+        """The last runs of all collectors, latest first."""
+        rows = self._store.read(lambda connection: connection.execute(RECENT, (limit,)).fetchall())
+        return [CollectorRun(**row) for row in rows]
 
     def last_success(self, collector: str) -> float | None:
         """When the last run that left no gap ended."""

@@ -20,14 +20,15 @@ def status(config: ConfigPath = None, *, json: Json = False) -> None:
 
     loaded = start(config, quiet=True)
     with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
-        facts = _facts(loaded, store)
+        facts = standing(loaded, store)
     if json:
         print_json(facts)
     else:
         _print(facts)
 
 
-def _facts(loaded: "Loaded", store: "Store") -> dict[str, Any]:
+def standing(loaded: "Loaded", store: "Store") -> dict[str, Any]:
+    """What `status` shows, for programs."""
     from agent.ledger import Ledger
     from agent.outbox import Outbox
 

@@ -1,0 +1,124 @@
+"""`support-bundle`: what somebody who helps needs to see, and nothing of what was collected."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.cli.options import ConfigPath, start
+
+if TYPE_CHECKING:
+    from agent.config import Loaded
+    from agent.store import Store
+
+_LIBRARIES = ("aiohttp", "apscheduler", "boto3", "botocore", "httpx", "okta", "pydantic", "pygithub", "zstandard")
+_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET")
+_SHOWN = 200  # items, and runs
+
+Listed = Annotated[bool, typer.Option("--list", help="Show what would go in, and write nothing.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")]
+
+
+def support_bundle(config: ConfigPath = None, *, list_: Listed = False, output: Output = None) -> None:
+    """Writes an archive for somebody who helps: versions, configuration, outbox without bodies, runs, losses.
+
+    No evidence is in it, and secrets are taken out: --list shows it all first.
+    """
+    from agent.cli.output import say
+    from agent.store import Store
+
+    loaded = start(config, quiet=True)
+    with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
+        contents = dict(_contents(loaded, store))
+    if list_:
+        for name, text in contents.items():
+            say(f"── {name}")
+            say(text)
+        return
+    file = output or Path(f"chequr-support-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
+    _write(file, contents)
+    say(f"{file}: {', '.join(contents)}. Look at it before you send it: tar -xzOf {file}")
+
+
+def _contents(loaded: "Loaded", store: "Store") -> Iterator[tuple[str, str]]:
+    """The text of each file by its name."""
+    from agent.canonical import carriable
+    from agent.cli.status import standing
+    from agent.load import read
+    from agent.outbox import Outbox
+    from agent.redaction import redact
+    from agent.resolved import resolved
+    from agent.runs import Runs
+
+    outbox = Outbox(store)
+    written = read(loaded.path) if loaded.path else {}
+    facts: dict[str, Any] = {
+        "about.json": _about(),
+        "settings.json": [asdict(setting) for setting in resolved(loaded, written, os.environ)],
+        "status.json": standing(loaded, store),
+        "outbox.json": [asdict(item) for item in outbox.items(limit=_SHOWN)],
+        "runs.json": [asdict(run) for run in Runs(store).recent(_SHOWN)],
+        "losses.json": [asdict(loss) for loss in outbox.losses()],
+        "state.json": _folder(store.directory),
+    }
+    for name, fact in facts.items():
+        clean, _ = redact(carriable(json.loads(json.dumps(fact, default=str))))
+        yield name, json.dumps(clean, indent=2, ensure_ascii=False)
+
+
+def _about() -> dict[str, Any]:
+    import platform
+    import sqlite3
+
+    from agent import __version__
+
+    return {
+        "chequr-agent": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "sqlite": sqlite3.sqlite_version,
+        "cores": os.cpu_count(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "variables": sorted(name for name in _VARIABLES if name in os.environ or name.lower() in os.environ),
+    }
+
+
+def _version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _folder(directory: Path) -> list[dict[str, Any]]:
+    """What lies in the state directory: names, sizes, modes and ages."""
+    now = time.time()
+    found = []
+    for path in sorted(directory.rglob("*")):
+        told = path.lstat()
+        name, age = str(path.relative_to(directory)), round(now - told.st_mtime)
+        found.append({"name": name, "bytes": told.st_size, "mode": oct(told.st_mode), "age_seconds": age})
+    return found
+
+
+def _write(file: Path, contents: dict[str, str]) -> None:
+    """For its owner only, whole or not at all."""
+    import tarfile
+    from io import BytesIO
+
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as stream, tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name, text in contents.items():
+            entry, content = tarfile.TarInfo(f"chequr-support/{name}"), text.encode()
+            entry.size, entry.mtime, entry.mode = len(content), int(time.time()), 0o600
+            archive.addfile(entry, BytesIO(content))
+    fresh.replace(file)
