@@ -34,7 +34,7 @@ from agent.runs import Runs
 from agent.store import DiskFull, StateBroken, StateUnusable, Store
 from agent.systemd import ServiceManager
 from agent.trigger import WallClock
-from agent.vitals import BEAT, Vitals
+from agent.vitals import Vitals
 from collectors.contract import Cancelled, EvidenceType
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Daemon:
         self._scheduler.remove_all_jobs()
         self._scheduler.add_job(self._prune, "interval", hours=24, id="prune", misfire_grace_time=None)
         self._scheduler.add_job(
-            self._vitals.beat, "interval", seconds=BEAT, id="beat", misfire_grace_time=None, coalesce=True
+            self._vitals.beat, "interval", seconds=self._vitals.pulse, id="beat", misfire_grace_time=None, coalesce=True
         )
         runs, now = Runs(self._store), datetime.now(UTC)
         for collector in self._loaded.enabled:

@@ -13,7 +13,7 @@ from agent.systemd import ServiceManager
 
 log = structlog.get_logger()
 
-BEAT = 2.0  # seconds between signs of life of the scheduler
+_BEAT = 2.0  # seconds between signs of life of the scheduler, at most a sixth of the watchdog
 _TOLD = 5.0  # seconds between what the manager is told, at most a third of its watchdog
 _STUCK = 60.0  # seconds without a sign of life after which something is stuck, where no watchdog says otherwise
 _LAST = 15.0  # seconds more that an end under way asks for, again and again
@@ -29,6 +29,11 @@ class Vitals:
         self._turned_at = turned_at
         self._beat_at = self._restarted_at = time.monotonic()
         self._is_ending = False
+
+    @property
+    def pulse(self) -> float:
+        """Seconds from one beat to the next."""
+        return min(_BEAT, (self._manager.watchdog or _STUCK) / 6)
 
     async def beat(self) -> None:
         """The scheduler turns."""

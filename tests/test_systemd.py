@@ -53,7 +53,7 @@ def manager(tmp_path):
 def agent(tmp_path):
     with running(Options(rate=10_000)) as sandbox:
         made = make_agent(tmp_path, sandbox)
-        made.environment.update(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000")
+        made.environment.update(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="3000000")
         yield made
 
 
@@ -61,21 +61,20 @@ def test_ready_alive_and_stopping(agent, manager):
     """Ready once it is at work, alive three times in the watchdog's time, stopping at the end, in words for people."""
     with agent.started("run") as daemon:
         assert manager.hears("READY")["STATUS"] == "Started."
-        begun = time.monotonic()
-        assert manager.hears("WATCHDOG", times=5)["STATUS"].startswith("Nothing is owed.")
-        assert time.monotonic() - begun < 5
+        eventually(lambda: manager.hears("WATCHDOG")["STATUS"] == "Nothing is owed.", str(manager.told))
+        manager.hears("WATCHDOG", times=3)
         assert daemon.stop() == Exit.WELL
     assert manager.heard("READY")[0] == manager.told[0]
 
 
 def test_a_stop_that_takes_its_time_says_so(agent, manager):
     """While an answer is waited for after SIGTERM more time is asked for, and no sign of life is given any more."""
-    with running(Options(rate=10_000, faults=("slow:3s@/v1/evidence",))) as sandbox:
+    with running(Options(rate=10_000, faults=("slow:4s@/v1/evidence",))) as sandbox:
         agent.url = sandbox.url
         agent.configure()
         agent.environment["CHEQUR_TOKEN"] = sandbox.write
         with agent.started("run") as daemon:
-            manager.hears("WATCHDOG", times=3)
+            manager.hears("WATCHDOG", times=2)
             daemon.signal(signal.SIGTERM)
             assert int(manager.hears("STOPPING", times=2)["EXTEND_TIMEOUT_USEC"]) > 1_000_000
             assert daemon.ended() == Exit.WELL
