@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,8 @@ READERS = 32  # reads under way at once, for all of a run; more saturate one pro
 _ARENAS = 2
 _M_ARENA_MAX = -8  # malloc.h
 _OBSERVERS = 16  # snapshots under way at once: most of them read a listing, and wait for it
+
+_TOLD = 500  # gaps of a run that people are shown
 
 Job = Callable[[], Observed]
 
@@ -71,6 +74,8 @@ class Collection:
         self._pseudonym: Pseudonym | None = None
         self._open: set[Target] = set()
         self._turn = threading.Lock()
+        self._over: dict[int, Observed] = {}  # by the order in which they were begun
+        self._told = 0
         self.report = Report(collector.name, datetime.now(UTC))
 
     def run(self) -> Report:
@@ -97,27 +102,28 @@ class Collection:
                 permissions=frozenset(permission for kind in self._types for permission in kind.permissions),
                 unfinished=self._unfinished,
             )
-            pending: set[Future[Observed]] = set()
-            begun: list[Future[Observed]] = []
+            pending: dict[Future[Observed], int] = {}
             try:
-                for job in self._jobs(run):
-                    begun.append(observers.submit(job))
-                    pending.add(begun[-1])
+                for number, job in enumerate(self._jobs(run)):
+                    pending[observers.submit(job)] = number
                     if len(pending) >= 2 * _OBSERVERS:
-                        pending = self._await_some(pending)
+                        self._await_some(pending)
                 while pending:
-                    pending = self._await_some(pending)
+                    self._await_some(pending)
             finally:
                 for future in pending:
                     future.cancel()
-            self.report.observed.extend(future.result() for future in begun)
+            self.report.observed.extend(self._over[number] for number in sorted(self._over))
 
-    def _await_some(self, pending: set[Future[Observed]]) -> set[Future[Observed]]:
+    def _await_some(self, pending: dict[Future[Observed], int]) -> None:
         """Waits for any: one that takes long keeps none from beginning."""
-        done, rest = wait(pending, return_when=FIRST_COMPLETED)
+        done, _ = wait(pending, return_when=FIRST_COMPLETED)
         for future in done:
-            self._progress.finished(future.result())
-        return rest
+            observed = future.result()
+            self._progress.finished(observed)
+            self._told += len(observed.told)
+            # All gaps are delivered. What people are shown is not to grow with an organization of a thousand accounts.
+            self._over[pending.pop(future)] = observed if self._told <= _TOLD else replace(observed, told=())
 
     def _waiting(self, reason: str, seconds: float) -> None:
         with self._turn:
