@@ -44,7 +44,7 @@ def _question(call: str, parameters: dict) -> tuple:
     if verb == "POST":
         return call, json.dumps(parameters, sort_keys=True)
     named = re.findall(r"\{(\w+)\}", template)
-    path = re.sub(r"\{(\w+)\}", lambda match: quote(parameters[match[1]]), template)
+    path = re.sub(r"\{(\w+)\}", lambda match: quote(parameters[match[1]], safe=""), template)
     return f"{verb} {path}", json.dumps(
         {name: value for name, value in parameters.items() if name not in named}, sort_keys=True
     )

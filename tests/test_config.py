@@ -116,7 +116,10 @@ def problems(text):
         ("[collectors.aws]\nendpoint_url = 'nope'", "collectors.aws.endpoint_url: an endpoint is a scheme and a host"),
         ("[collectors.okta]", "collectors.okta.org_url: it is required, and not set"),
         ("[collectors.okta]\norg_url = 'http://acme.okta.com'", "collectors.okta.org_url: must be https"),
-        (OKTA + "scopes = ['okta.users.read']", "collectors.okta: scopes belong to client_id and private_key_file"),
+        (
+            OKTA + "scopes = ['okta.users.read']",
+            "collectors.okta: scopes, key_id and dpop belong to client_id and private_key_file",
+        ),
         ("[collectors.github]\norganizations = []", "collectors.github.organizations: it is empty"),
         ("[collectors.github]\norganizations = 'acme'", "collectors.github.organizations: it must be a list"),
         ("[collectors.github]\norganizations = ['a']\napp_id = 3", "collectors.github: a GitHub App needs app_id and"),
@@ -222,7 +225,7 @@ def test_variables_override_the_file(monkeypatch):
     monkeypatch.setenv("CHEQUR_AGENT__CHEQUR__TIMEOUT", "90")
     monkeypatch.setenv("CHEQUR_AGENT__CHEQUR__TOKEN_FILE", "")
     monkeypatch.setenv("CHEQUR_AGENT__CONTROLS__MAP", '{"okta_user_mfa": ["ctrl_x"]}')
-    monkeypatch.setenv("CHEQUR_AGENT__COLLECTORS__OKTA__TYPES", '["okta_user_*"]')
+    monkeypatch.setenv("CHEQUR_AGENT__COLLECTORS__OKTA__TYPES", '["okta_user_l*", "okta_user_m*"]')
     monkeypatch.setenv("CHEQUR_AGENT__COLLECTORS__OKTA__SCHEDULE", "hourly")
     monkeypatch.setenv("CHEQUR_AGENT__COLLECTORS__GITHUB__ORGANIZATIONS", '["acme"]')
     found = loaded("[chequr]\ntimeout = '5s'\nrate = 7\n" + OKTA)

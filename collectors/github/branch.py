@@ -69,25 +69,14 @@ def protection(organization: Organization) -> Iterator[BranchProtection | Gap]:
     pages = organization.pages(DEFAULT_BRANCHES, PATH, {"login": organization.login}, size=PAGE)
     for page in pages:
         yield from (fault.error.gap() for fault in page.faults)
-        yield from (fault.error.gap(_name(node)) for node in page.nodes for fault in node.faults)
-        whole = [node for node in page.nodes if not node.faults and _is_selected(organization, node)]
-        for seen in organization.each(whole, partial(_look, organization), resource=_name):
+        yield from (fault.error.gap(node.repository) for node in page.nodes for fault in node.faults)
+        whole = [
+            node for node in page.nodes if not node.faults and (node.value is None or organization.selects(node.value))
+        ]
+        for seen in organization.each(whole, partial(_look, organization), resource=lambda node: node.repository):
             yield seen
             if isinstance(seen, BranchProtection):
                 yield from _hidden(seen, hidden)
-
-
-def _is_selected(organization: Organization, node: Node) -> bool:
-    if node.value is None:
-        return True
-    name = node.value["nameWithOwner"].partition("/")[2]
-    return organization.selection.has(name, archived=node.value["isArchived"], fork=node.value["isFork"])
-
-
-def _name(node: Node) -> str:
-    if node.value is not None:
-        return str(node.value["nameWithOwner"])
-    return "/".join(str(step) for fault in node.faults[:1] for step in fault.path)
 
 
 def _look(organization: Organization, node: Node) -> BranchProtection:

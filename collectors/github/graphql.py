@@ -55,6 +55,13 @@ class Node:
     value: Mapping[str, Any] | None
     faults: Sequence[Fault]
 
+    @property
+    def repository(self) -> str:
+        """The name of the repository that it is; where in the answer it stood, where that is not shown."""
+        if self.value is not None:
+            return str(self.value["nameWithOwner"])
+        return "/".join(str(step) for fault in self.faults[:1] for step in fault.path)
+
 
 @dataclass(frozen=True)
 class Page:
@@ -84,6 +91,19 @@ def page(query: Query, reply: Reply, path: Path) -> Page:
     ]
     elsewhere = [each for each in faults if not (each.below((*path, "nodes")) and len(each.path) > len(path) + 1)]
     return Page(connection, nodes, elsewhere)
+
+
+def data(query: Query, reply: Reply) -> Mapping[str, Any]:
+    """The data of an answer that is wanted whole. Raises the first error in it, or what stands in its place."""
+    error = refusal(reply, query.operation, query.permission)
+    if error is not None:
+        raise error
+    for found in _faults(query, reply.body):
+        raise found.error
+    told: Any = reply.body.get("data")
+    if not isinstance(told, dict):
+        raise Unavailable("the answer is no GraphQL answer", operation=query.operation)
+    return told
 
 
 def overload(found: Page) -> CollectionError | None:

@@ -93,16 +93,11 @@ def _slice(organization: Organization, part: Slice, period: Period) -> Iterator[
                 yield from _unseen(node, part)
             elif node.value["id"] not in seen:  # what is merged meanwhile can push a result onto the next page
                 seen.add(node.value["id"])
-                if _is_selected(organization, node.value["repository"]):
+                if organization.selects(node.value["repository"]):
                     yield from _seen(node, node.value, period)
     if counted != len(seen) + hidden:
         message = f"GitHub counts {counted} merged pull requests, {len(seen) + hidden} were read"
         yield Unavailable(message, operation=MERGED_PULL_REQUESTS.operation).gap(part.name)
-
-
-def _is_selected(organization: Organization, repository: Mapping[str, Any]) -> bool:
-    name = repository["nameWithOwner"].partition("/")[2]
-    return organization.selection.has(name, archived=repository["isArchived"], fork=repository["isFork"])
 
 
 def _halves(

@@ -15,6 +15,8 @@ from collectors.errors import (
 )
 from collectors.github.patience import Overloaded, Reply
 
+FORBIDDEN_TOKEN = "forbids access via a personal access token"  # noqa: S105 - GitHub's words
+ALLOW_LIST = "IP allow list"
 OWNERSHIP = "organization ownership"
 NOT_ON_PLAN = (
     "upgrade to ",
@@ -29,7 +31,18 @@ GAVE_UP = ("INTERNAL", "SERVICE_UNAVAILABLE", "LOADING", "RESOURCE_LIMITS_EXCEED
 
 
 class SingleSignOn(AccessDenied):
+    is_mended_by_grant = False
     remedy = "Authorize the token for single sign-on to the organization, in the token's settings on GitHub."
+
+
+class AllowListed(AccessDenied):
+    remedy = "Read from an address that the organization's IP allow list has."
+    is_mended_by_grant = False
+
+
+class ForbiddenByOrganization(AccessDenied):
+    remedy = "The organization's policy refuses this kind of token: read with a fine-grained one, or as a GitHub App."
+    is_mended_by_grant = False
 
 
 def refusal(
@@ -43,7 +56,7 @@ def refusal(
     if reply.status == HTTPStatus.OK:
         return None if reply.body is not None else _not_json(operation)
     kind = _kind(reply, absent)
-    grant = _grant(reply, permission) if kind is AccessDenied else None
+    grant = _grant(reply, permission) if issubclass(kind, AccessDenied) and kind.is_mended_by_grant else None
     return kind(_reason(reply), operation=operation, permission=grant)
 
 
@@ -55,9 +68,9 @@ def fault(error: Mapping[str, Any], operation: str, permission: str | None) -> C
     if code == "NOT_FOUND":
         return NotFound(message, operation=operation)
     if code in ("FORBIDDEN", "INSUFFICIENT_SCOPES"):
-        if isinstance(extensions, dict) and extensions.get("saml_failure"):
-            return SingleSignOn(message, operation=operation)
-        return AccessDenied(message, operation=operation, permission=permission)
+        is_sso = isinstance(extensions, dict) and bool(extensions.get("saml_failure"))
+        kind = _denial(message, is_sso=is_sso)
+        return kind(message, operation=operation, permission=permission if kind.is_mended_by_grant else None)
     if code == "undefinedField":  # an older Enterprise Server
         return NotEnabled(message, operation=operation)
     if code in GAVE_UP or message.startswith("Something went wrong while executing your query"):
@@ -69,14 +82,14 @@ def _kind(reply: Reply, absent: type[CollectionError]) -> type[CollectionError]:
     message = reply.message.lower()
     if reply.status == HTTPStatus.UNAUTHORIZED:
         return Unauthenticated
-    if reply.status == HTTPStatus.FORBIDDEN and "x-github-sso" in reply.headers:
-        return SingleSignOn
     if reply.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY) and any(
         words in message for words in NOT_ON_PLAN
     ):
         return NotEnabled
-    if reply.status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY):
-        return AccessDenied if reply.status == HTTPStatus.FORBIDDEN or "owners" in message else Invalid
+    if reply.status == HTTPStatus.FORBIDDEN:
+        return _denial(reply.message, is_sso="x-github-sso" in reply.headers)
+    if reply.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return AccessDenied if "owners" in message else Invalid
     if 300 <= reply.status < HTTPStatus.BAD_REQUEST:  # noqa: PLR2004 - the class of redirects has no name
         return Unavailable
     others: dict[int, type[CollectionError]] = {
@@ -85,6 +98,15 @@ def _kind(reply: Reply, absent: type[CollectionError]) -> type[CollectionError]:
         HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: AccessDenied,
     }
     return others.get(reply.status, Invalid)
+
+
+def _denial(message: str, *, is_sso: bool) -> type[AccessDenied]:
+    """What is to be done about a denial: most often to grant something."""
+    if is_sso:
+        return SingleSignOn
+    if FORBIDDEN_TOKEN in message:
+        return ForbiddenByOrganization
+    return AllowListed if ALLOW_LIST in message else AccessDenied
 
 
 def _reason(reply: Reply) -> str:
@@ -97,8 +119,6 @@ def _grant(reply: Reply, permission: str | None) -> str | None:
     """What would mend a refusal: GitHub names it where a permission lacks, in the words `members=read`."""
     if "owners" in reply.message.lower():
         return OWNERSHIP
-    if "IP allow list" in reply.message:
-        return None
     accepted = reply.headers.get("x-accepted-github-permissions", "")
     return accepted.replace("=", ":") or permission
 

@@ -10,7 +10,7 @@ from collectors.errors import CollectionError, NotFound, Unavailable
 from collectors.github.connection import PER_PAGE
 from collectors.github.credentials import Credentials, Installation
 from collectors.github.grants import missing_permissions, missing_scopes
-from collectors.github.graphql import Page, Path, Query, overload, page
+from collectors.github.graphql import Page, Path, Query, data, overload, page
 from collectors.github.links import next_page
 from collectors.github.patience import Overloaded, Reply
 from collectors.github.refusals import refusal
@@ -18,6 +18,7 @@ from collectors.github.settings import Settings
 from collectors.github.transport import ATTEMPTS, Question, Transport
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 METADATA = "metadata:read"
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -84,6 +85,14 @@ class Organization(Target):
         found: dict[str, Any] = _checked(dict, reply, operation, permission, absent)
         return found
 
+    def once(
+        self, operation: str, *, permission: str | None, absent: type[CollectionError] = NotFound, **names: str
+    ) -> dict[str, Any]:
+        """Like `get`, for an answer that is large and that nobody else wants: it is not kept."""
+        reply = self._read(operation, _path(operation, names), names, {}, permission, keep=False)
+        found: dict[str, Any] = _checked(dict, reply, operation, permission, absent)
+        return found
+
     def reply(
         self, operation: str, filters: Mapping[str, str] = _NONE, /, *, permission: str | None, **names: str
     ) -> Reply:
@@ -100,26 +109,48 @@ class Organization(Target):
         within: str | None = None,
         **names: str,
     ) -> Iterator[dict[str, Any]]:
-        """All elements of a list, over all its pages. `within` is the field that holds it, where an object does."""
+        """All elements of a list, over all its pages, of which memory holds one.
+
+        `within` is the field that holds the list, where an object does.
+        """
+        for reply in self._replies(operation, filters, names, permission, keep=False):
+            yield from _listed(reply, within, operation, permission, absent)
+
+    def _replies(
+        self, operation: str, filters: Mapping[str, str], names: Mapping[str, str], permission: str, *, keep: bool
+    ) -> Iterator[Reply]:
+        """All pages of a list; with `keep` others of this run have the same ones."""
         place: tuple[str, Mapping[str, str]] | None
         place = _path(operation, names), {**filters, "per_page": str(PER_PAGE)}
         while place is not None:
-            reply = self._read(operation, place[0], names, place[1], permission)
-            yield from _listed(reply, within, operation, permission, absent)
+            reply = self._read(operation, place[0], names, place[1], permission, keep=keep)
+            yield reply
             before, place = place, next_page(reply.headers, self._base_url, operation)
             if place == before:
                 raise Unavailable("the next page is the same page again", operation=operation)
 
     def repositories(self) -> Iterator[dict[str, Any]]:
-        """The selected repositories, by name, as REST lists them."""
-        names = {"type": "all", "sort": "full_name"}
-        for found in self.items("GET /orgs/{org}/repos", names, permission=METADATA, org=self.login):
-            if self.selection.has(found["name"], archived=found["archived"], fork=found["fork"]):
-                yield found
+        """The selected repositories, by name, as REST lists them; asked for once in a run."""
+        operation, filters = "GET /orgs/{org}/repos", {"type": "all", "sort": "full_name"}
+        for reply in self._replies(operation, filters, {"org": self.login}, METADATA, keep=True):
+            for found in _listed(reply, None, operation, METADATA, NotFound):
+                if self.selection.has(found["name"], archived=found["archived"], fork=found["fork"]):
+                    yield found
 
     def each_repository(self, look: Callable[[dict[str, Any]], R | None]) -> Iterator[R | Gap]:
         """`look` at each selected repository, as `Target.each` does."""
         return self.each(self.repositories(), look, resource=lambda found: str(found["full_name"]))
+
+    def selects(self, repository: Mapping[str, Any]) -> bool:
+        """Whether a repository, as GraphQL tells it, is one that is read."""
+        name = repository["nameWithOwner"].partition("/")[2]
+        return self.selection.has(name, archived=repository["isArchived"], fork=repository["isFork"])
+
+    def ask(self, query: Query) -> Mapping[str, Any]:
+        """The data that answers a query about the organization without a connection. Raises the first error in it."""
+        variables = {"login": self.login}
+        question = Question(query.operation, body={"query": query.text, "variables": variables})
+        return data(query, self._asked(query, variables, lambda: self._transport.send(question), keep=True))
 
     def pages(
         self, query: Query, path: Path, variables: Mapping[str, Any], *, size: int, keep: bool = True
@@ -158,7 +189,7 @@ class Organization(Target):
             return None
         return found if smallest or not overload(found) else None
 
-    def _asked(self, query: Query, variables: Mapping[str, Any], ask: Callable[[], Page], *, keep: bool) -> Page:
+    def _asked(self, query: Query, variables: Mapping[str, Any], ask: Callable[[], T], *, keep: bool) -> T:
         for part, permission in query.parts.items():
             note(f"{query.operation}.{part}", variables, permission=permission, reused=True)
         if keep:
@@ -167,10 +198,20 @@ class Organization(Target):
         return ask()
 
     def _read(
-        self, operation: str, path: str, names: Mapping[str, str], query: Mapping[str, str], permission: str | None
+        self,
+        operation: str,
+        path: str,
+        names: Mapping[str, str],
+        query: Mapping[str, str],
+        permission: str | None,
+        *,
+        keep: bool = True,
     ) -> Reply:
         question = Question(operation, path, query)
         parameters = {**names, **query}
+        if not keep:
+            note(operation, parameters, permission=permission)
+            return self._transport.send(question)
         return self.reads.read(operation, parameters, lambda: self._transport.send(question), permission=permission)
 
     def close(self) -> None:
@@ -179,7 +220,7 @@ class Organization(Target):
 
 
 def _path(operation: str, names: Mapping[str, str]) -> str:
-    return operation.partition(" ")[2].format(**{name: quote(value) for name, value in names.items()})
+    return operation.partition(" ")[2].format(**{name: quote(value, safe="") for name, value in names.items()})
 
 
 def _listed(

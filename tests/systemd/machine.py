@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PYTHON = Path("/opt/python")
+PYTHON, SOURCE, LIBRARIES = Path("/opt/python"), Path("/opt/source"), Path("/opt/libraries")
 # Its library is found where it was built, which units cannot see.
 PROGRAM = """#!/bin/sh
 export LD_LIBRARY_PATH={home}/lib PYTHONPATH={path}
@@ -81,6 +81,8 @@ def booted(place: Path) -> Iterator[Machine]:
         nspawn = [
             "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", f"--directory={root}", "--boot",
             "--machine=agenthost", "--console=pipe", "--private-network",
+            # Where they are may be hidden inside, as /tmp and /root are.
+            f"--bind-ro={ROOT}:{SOURCE}", f"--bind-ro={sysconfig.get_path('purelib')}:{LIBRARIES}",
         ]  # fmt: skip
         with (place / "console").open("wb") as console:
             process = subprocess.Popen(
@@ -100,6 +102,8 @@ def _overlay(place: Path, undo: ExitStack) -> Path:
     for folder in (upper, work, root):
         folder.mkdir()
     _mounted(undo, root, "-t", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={work}", "overlay")
+    for folder in (SOURCE, LIBRARIES):
+        (root / folder.relative_to("/")).mkdir(parents=True)
     (root / "etc/machine-id").unlink(missing_ok=True)
     (root / "etc/machine-id").write_text(Path("/proc/sys/kernel/random/uuid").read_text().replace("-", ""))
     for name in _BUSY:
@@ -118,9 +122,8 @@ def _mounted(undo: ExitStack, on: Path, *arguments: str) -> None:
 def _install(root: Path) -> None:
     subprocess.run(["make", "--silent", "install-systemd", f"DESTDIR={root}"], cwd=ROOT, check=True)
     subprocess.run(["cp", "--archive", sys.base_prefix, str(root / PYTHON.relative_to("/"))], check=True)
-    path = f"{ROOT}:{sysconfig.get_path('purelib')}"
     program = root / "usr/bin/chequr-agent"
-    program.write_text(PROGRAM.format(home=PYTHON, path=path), encoding="utf-8")
+    program.write_text(PROGRAM.format(home=PYTHON, path=f"{SOURCE}:{LIBRARIES}"), encoding="utf-8")
     program.chmod(0o755)
 
 
