@@ -11,6 +11,7 @@ from collectors.github.change_queries import ACTIONS
 from collectors.github.targets import Organization
 
 BRANCHES = "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies"
+GATES = "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules"
 KNOWN = ("required_reviewers", "wait_timer", "branch_policy")
 
 
@@ -45,6 +46,9 @@ class EnvironmentProtection(Record):
     selected_branches: list[EnvironmentBranch] | None = Field(
         description="The patterns of the selected ones; null where none are selected."
     )
+    gates: list[str] = Field(
+        description="The slugs of the Apps that must let a deployment pass, of the gates that are enabled."
+    )
     other_rules: list[str] = Field(description="The kinds of other rules that GitHub lists.")
 
 
@@ -62,6 +66,7 @@ def protection(
         admins_can_bypass=environment.get("can_admins_bypass"),
         branches=branches,
         selected_branches=_selected(organization, place, environment["name"]) if branches == "selected" else None,
+        gates=_gates(organization, place, environment["name"]),
         other_rules=sorted({rule["type"] for rule in rules} - set(KNOWN)),
     )
 
@@ -75,6 +80,20 @@ def _branches(policy: Mapping[str, Any] | None) -> str:
     if policy is None:
         return "all"
     return "protected" if policy["protected_branches"] else "selected"
+
+
+def _gates(organization: Organization, place: Mapping[str, Any], environment: str) -> list[str]:
+    """Gates are not among the rules that come with an environment, so each is asked for them."""
+    gates = organization.items(
+        GATES,
+        {},
+        permission=ACTIONS,
+        absent=AccessDenied,
+        within="custom_deployment_protection_rules",
+        environment_name=environment,
+        **place,
+    )
+    return sorted(each["app"]["slug"] for each in gates if each["enabled"])
 
 
 def _selected(organization: Organization, place: Mapping[str, Any], environment: str) -> list[EnvironmentBranch]:

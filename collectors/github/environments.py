@@ -64,7 +64,7 @@ def deployments(organization: Organization, period: Period) -> Iterator[Environm
     period.
 
     Deployments are a population in time, each in one period only. What guards an environment is its state at the read;
-    environments without a deployment are there too. Gates that are Apps of other makers are not read.
+    environments without a deployment are there too.
     """
     return listing.each(organization, DEPLOYMENTS, {}, partial(_look, organization, period), size=PAGE)
 

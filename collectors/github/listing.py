@@ -39,7 +39,10 @@ def rest(organization: Organization, query: Query, path: Path, variables: Mappin
     for page in organization.pages(query, path, variables, size=100, keep=False):
         for fault in (*page.faults, *(fault for node in page.nodes for fault in node.faults)):
             raise fault.error
-        yield from (node.value for node in page.nodes if node.value is not None)
+        for node in page.nodes:
+            if node.value is None:
+                raise AccessDenied("one of a list is not shown", operation=query.operation, permission=query.permission)
+            yield node.value
 
 
 def described(repository: Repository) -> dict[str, Any]:

@@ -21,7 +21,6 @@ ATTESTATIONS = "attestations:read"
 LIST = "GET /repos/{owner}/{repo}/releases"
 ATTESTED = "GET /repos/{owner}/{repo}/attestations/{subject_digest}"
 PAGE = 25
-DRAFTED = timedelta(days=180)  # before it is published: an older draft is looked for among the newest releases only
 
 
 class ReleaseAsset(Record):
@@ -79,8 +78,7 @@ def _may_have(newest: Mapping[str, Any], period: Period) -> bool:
     nodes = newest["nodes"]
     if any(_is_in(each["publishedAt"], period) for each in nodes):
         return True
-    more = newest["pageInfo"]["hasNextPage"]
-    return bool(more and datetime.fromisoformat(nodes[-1]["createdAt"]) >= period.since - DRAFTED)
+    return bool(newest["pageInfo"]["hasNextPage"])  # a draft can be as old as any, and be published now
 
 
 def _is_in(published_at: str | None, period: Period) -> bool:

@@ -48,7 +48,7 @@ def _look(organization: Organization, repository: Mapping[str, Any]) -> Software
     found = organization.once(EXPORT, permission=CONTENTS, absent=NotEnabled, **place(repository))
     bill = found["sbom"]
     itself = _itself(bill)
-    packages = [package for package in bill["packages"] if package["SPDXID"] not in itself]
+    packages = [package for package in bill["packages"] if package.get("SPDXID") not in itself]
     return SoftwareBill(
         **named(repository),
         format=bill["spdxVersion"],
@@ -63,7 +63,7 @@ def _look(organization: Organization, repository: Mapping[str, Any]) -> Software
 def _itself(bill: Mapping[str, Any]) -> set[str]:
     """What the bill is of: it lists that as a package as well."""
     relations = bill.get("relationships") or ()
-    described = {each["relatedSpdxElement"] for each in relations if each["relationshipType"] == "DESCRIBES"}
+    described = {each["relatedSpdxElement"] for each in relations if each.get("relationshipType") == "DESCRIBES"}
     return described | set(bill.get("documentDescribes") or ())
 
 
@@ -83,5 +83,7 @@ def _license(package: Mapping[str, Any]) -> str | None:
 
 
 def _digest(packages: list[dict[str, Any]]) -> str:
-    lines = {f"{each['name']}@{each.get('versionInfo') or ''} {' '.join(_locators(each))}" for each in packages}
+    lines = {
+        f"{each.get('name') or ''}@{each.get('versionInfo') or ''} {' '.join(_locators(each))}" for each in packages
+    }
     return "sha256:" + hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

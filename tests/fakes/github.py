@@ -214,6 +214,7 @@ class GitHub(ThreadingHTTPServer):
         members_without: int = 3,
         until: datetime | None = None,
         days: int = 30,
+        delay: float = 0.0,
         port: int = 0,
     ):
         super().__init__(("127.0.0.1", port), _Handler)
@@ -232,6 +233,8 @@ class GitHub(ThreadingHTTPServer):
         self.issued: list[str] = []
         self.lifetime = timedelta(hours=1)
         self.miscounted = 0
+        self.delay = delay
+        self._counted = 0
         self.scopes: str | None = None
         self._lock = threading.Lock()
         end = (until or datetime.now(UTC)).replace(microsecond=0)
@@ -251,6 +254,10 @@ class GitHub(ThreadingHTTPServer):
 
     def answer(self, verb: str, target: str, headers: dict[str, str], body: dict) -> Answer:
         parts = urlsplit(target)
+        if parts.path == "/_fake/asked":
+            before, self._counted = self._counted, sum(self.asked.values())
+            return Answer(200, self._counted - before)
+        time.sleep(self.delay)
         at = re.search(r"query (\w+)", body["query"])[1] if parts.path.endswith("/graphql") else parts.path
         asked = body.get("variables") or dict(parse_qsl(parts.query))
         with self._lock:
@@ -446,8 +453,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--repositories", type=int, default=40)
     parser.add_argument("--pulls", type=int, default=120)
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     options = parser.parse_args()
-    with GitHub(repositories=options.repositories, pulls=options.pulls, port=options.port) as github:
+    told = {name: getattr(options, name) for name in ("repositories", "pulls", "delay", "port")}
+    with GitHub(**told) as github:
         print(f"github ready {github.url}", flush=True)  # noqa: T201 - what starts it waits for this line
         threading.Event().wait()
 
