@@ -83,5 +83,5 @@ def _finish(runs: Runs, run_id: int, report: Report) -> None:
         gaps=report.gaps,
         items=len(report.items),
         **({"waits": dict(report.waits.most_common(WAITS_TOLD))} if report.waits else {}),
-        unmapped=report.unmapped,
+        unmapped=len(report.unmapped),
     )

@@ -13,6 +13,7 @@ from agent.report import Observed, Report
 from agent.store import Store
 
 _GAPS_SHOWN = 10
+_NAMED = 5  # evidence types that no control asks for
 
 
 def summary(store: Store, reports: Sequence[Report], delivery: Delivery) -> dict[str, Any]:
@@ -114,6 +115,7 @@ def _print_unmapped(reports: Iterable[Report], controls: ControlMap, api_error: 
         say("They were never read before, so it is not known where evidence belongs. Nothing without a control in")
         say("[controls.map] was collected.")
     else:
-        say(f"Not collected, since no control asks for it: {', '.join(unmapped)}.")
+        more = f" and {len(unmapped) - _NAMED} more (`chequr-agent types`)" if len(unmapped) > _NAMED else ""
+        say(f"Not collected, since no control asks for it: {', '.join(unmapped[:_NAMED])}{more}.")
         say("Map them in [controls.map] to collect them all the same; `chequr-agent doctor` reads the controls anew.")
     say()
