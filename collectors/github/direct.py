@@ -6,31 +6,24 @@ from typing import Any
 
 from pydantic import Field
 
-from collectors.contract import Gap, Period, Personal, Record, evidence
+from collectors.contract import Gap, Period, evidence
 from collectors.errors import AccessDenied, Omitted
 from collectors.github.graphql import Node
-from collectors.github.history import DEFAULT_BRANCH_HISTORIES, DELAY, History, histories
+from collectors.github.history import (
+    DEFAULT_BRANCH_HISTORIES,
+    DELAY,
+    CommitRecord,
+    History,
+    described,
+    histories,
+)
 from collectors.github.queries import CONTENTS, PULL_REQUESTS
-from collectors.github.selected import login
 from collectors.github.targets import METADATA, Organization
 
 
-class DirectPush(Record):
+class DirectPush(CommitRecord):
     """One commit on a default branch that no pull request which was merged into this branch has brought."""
 
-    repository: str = Field(description="The repository, as owner/name.")
-    repository_id: int | None = Field(description="GitHub's id of the repository; null where GitHub does not say.")
-    branch: str = Field(description="The default branch.")
-    commit: str = Field(description="The commit's hash.")
-    url: str = Field(description="Its page.")
-    title: str = Field(description="The first line of its message.")
-    committed_at: datetime = Field(description="When it was made, by the clock of who made it.")
-    author: Personal | None = Field(
-        description="The author's login; null where the commit's e-mail address is no account's."
-    )
-    committer: Personal | None = Field(
-        description="The committer's login, as a rule who pushed it; null where the address is no account's."
-    )
     other_pull_requests: list[int] = Field(
         description="The numbers of pull requests that it is in without having come by one of them."
     )
@@ -83,14 +76,6 @@ def _hidden(message: str) -> AccessDenied:
 
 def _record(history: History, commit: Mapping[str, Any], pulls: Sequence[Mapping[str, Any]]) -> DirectPush:
     return DirectPush(
-        repository=history.repository["nameWithOwner"],
-        repository_id=history.repository["databaseId"],
-        branch=history.branch,
-        commit=commit["oid"],
-        url=commit["url"],
-        title=commit["messageHeadline"],
-        committed_at=commit["committedDate"],
-        author=login((commit["author"] or {}).get("user")),
-        committer=login((commit["committer"] or {}).get("user")),
+        **described(history, commit),
         other_pull_requests=[pull["number"] for pull in pulls],
     )

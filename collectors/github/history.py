@@ -6,14 +6,17 @@ periods that are read from here end DELAY ago; what takes longer to arrive is no
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from collectors.contract import Cancelled, Gap, Period
+from pydantic import Field
+
+from collectors.contract import Cancelled, Gap, Period, Personal, Record
 from collectors.errors import AccessDenied, Unavailable
 from collectors.github.graphql import Node, Query
 from collectors.github.queries import CONTENTS, PULL_REQUESTS
+from collectors.github.selected import login
 from collectors.github.slices import SECOND, whole_seconds
 from collectors.github.targets import METADATA, Organization
 
@@ -106,6 +109,24 @@ query LongHistory(
 )
 
 
+class CommitRecord(Record):
+    """A record about one commit on a default branch."""
+
+    repository: str = Field(description="The repository, as owner/name.")
+    repository_id: int | None = Field(description="GitHub's id of the repository; null where GitHub does not say.")
+    branch: str = Field(description="The default branch.")
+    commit: str = Field(description="The commit's hash.")
+    url: str = Field(description="Its page.")
+    title: str = Field(description="The first line of its message.")
+    committed_at: datetime = Field(description="When it was made, by the clock of who made it.")
+    author: Personal | None = Field(
+        description="The author's login; null where the commit's e-mail address is no account's."
+    )
+    committer: Personal | None = Field(
+        description="The committer's login; null where the commit's e-mail address is no account's."
+    )
+
+
 @dataclass(frozen=True)
 class History:
     """The commits of one repository's default branch, newest first, each with the faults that struck at it.
@@ -116,6 +137,21 @@ class History:
     repository: Mapping[str, Any]
     branch: str
     commits: Sequence[Node]
+
+
+def described(history: History, commit: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a CommitRecord."""
+    return {
+        "repository": history.repository["nameWithOwner"],
+        "repository_id": history.repository["databaseId"],
+        "branch": history.branch,
+        "commit": commit["oid"],
+        "url": commit["url"],
+        "title": commit["messageHeadline"],
+        "committed_at": commit["committedDate"],
+        "author": login((commit["author"] or {}).get("user")),
+        "committer": login((commit["committer"] or {}).get("user")),
+    }
 
 
 def histories(organization: Organization, period: Period) -> Iterator[History | Gap]:

@@ -6,10 +6,17 @@ from typing import Any
 
 from pydantic import Field
 
-from collectors.contract import Gap, Period, Personal, Record, evidence
+from collectors.contract import Gap, Period, Personal, evidence
 from collectors.errors import AccessDenied, Omitted
 from collectors.github.graphql import Node
-from collectors.github.history import DEFAULT_BRANCH_HISTORIES, DELAY, History, histories
+from collectors.github.history import (
+    DEFAULT_BRANCH_HISTORIES,
+    DELAY,
+    CommitRecord,
+    History,
+    described,
+    histories,
+)
 from collectors.github.queries import CONTENTS, PULL_REQUESTS
 from collectors.github.selected import login
 from collectors.github.targets import METADATA, Organization
@@ -17,23 +24,10 @@ from collectors.github.targets import METADATA, Organization
 PULLS = "associatedPullRequests"
 
 
-class SignedCommit(Record):
+class SignedCommit(CommitRecord):
     """One commit on a default branch, signed or not."""
 
-    repository: str = Field(description="The repository, as owner/name.")
-    repository_id: int | None = Field(description="GitHub's id of the repository; null where GitHub does not say.")
-    branch: str = Field(description="The default branch.")
-    commit: str = Field(description="The commit's hash.")
-    url: str = Field(description="Its page.")
-    title: str = Field(description="The first line of its message.")
-    committed_at: datetime = Field(description="When it was made, by the clock of who made it.")
     authored_at: datetime = Field(description="When the change in it was first written, by the same clock.")
-    author: Personal | None = Field(
-        description="The author's login; null where the commit's e-mail address is no account's."
-    )
-    committer: Personal | None = Field(
-        description="The committer's login; null where the commit's e-mail address is no account's."
-    )
     signed: bool = Field(description="Whether it bears a signature, good or not.")
     verified: bool = Field(description="Whether GitHub has verified the signature; false where there is none.")
     state: str = Field(description="`valid`, `unsigned`, or why the signature does not count, as in `unknown_key`.")
@@ -95,16 +89,8 @@ def _denied(message: str, permission: str) -> AccessDenied:
 def _record(history: History, commit: Mapping[str, Any]) -> SignedCommit:
     signature = commit["signature"]
     return SignedCommit(
-        repository=history.repository["nameWithOwner"],
-        repository_id=history.repository["databaseId"],
-        branch=history.branch,
-        commit=commit["oid"],
-        url=commit["url"],
-        title=commit["messageHeadline"],
-        committed_at=commit["committedDate"],
+        **described(history, commit),
         authored_at=commit["authoredDate"],
-        author=login((commit["author"] or {}).get("user")),
-        committer=login((commit["committer"] or {}).get("user")),
         signed=signature is not None,
         verified=signature is not None and signature["isValid"],
         state=signature["state"].lower() if signature else "unsigned",
