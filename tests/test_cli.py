@@ -6,6 +6,7 @@ import pty
 import random
 import re
 import select
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from agent.exit import Exit
 from agent.sandbox.options import Options
 from agent.sandbox.server import running
-from tests.command import ROOT, UNSET, make_agent
+from tests.command import ROOT, UNSET, eventually, make_agent
 
 NOWHERE = "http://127.0.0.1:9/v1"
 
@@ -620,6 +621,15 @@ def test_a_full_disk_behind_standard_output_is_told(delivered):
         done = delivered.run_afresh("types", stdout=full)
     assert done.code == Exit.FAILURE
     assert done.err == "chequr-agent: this machine refuses: [Errno 28] No space left on device\n"
+
+
+def test_the_status_is_watched(agent):
+    """With --watch it is shown again and again, and Ctrl-C ends it well."""
+    with agent.started("status", "--watch", "--json") as process:
+        eventually(lambda: process.text.count('"outbox"') >= 2, "it is shown twice")
+        process.signal(signal.SIGINT)
+        assert process.ended() == Exit.WELL
+    assert "Traceback" not in process.text
 
 
 def test_the_configuration_in_force(agent):

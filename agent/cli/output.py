@@ -26,6 +26,13 @@ def say(text: str = "") -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def clear() -> None:
+    """An empty terminal, so that what comes next stands in the place of what was there; nothing elsewhere."""
+    sys.stdout.flush()
+    if sys.stdout.isatty():
+        sys.stdout.write("\x1b[H\x1b[2J")
+
+
 def warn(text: str) -> None:
     """A line for people on standard error."""
     sys.stderr.write(f"chequr-agent: {text}\n")

@@ -1,9 +1,14 @@
 """`status`: what is owed, what holds it, and when each collector ran and will run."""
 
 import socket
+import sys
+import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from agent.cli.options import ConfigPath, Json, start
 
@@ -13,18 +18,27 @@ if TYPE_CHECKING:
     from agent.store import Store
 
 
-def status(config: ConfigPath = None, *, json: Json = False) -> None:
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show it again every two seconds, until Ctrl-C.")]
+
+_AGAIN = 2.0  # seconds
+
+
+def status(config: ConfigPath = None, *, json: Json = False, watch: Watch = False) -> None:
     """Shows the outbox by state, each collector's last and next run, and what holds delivery."""
-    from agent.cli.output import print_json
+    from agent.cli.output import clear, print_json
     from agent.store import Store
 
     loaded = start(config, quiet=True)
+    show = print_json if json else _print
     with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
-        facts = standing(loaded, store)
-    if json:
-        print_json(facts)
-    else:
-        _print(facts)
+        show(standing(loaded, store))
+        with suppress(KeyboardInterrupt):
+            while watch:
+                sys.stdout.flush()
+                time.sleep(_AGAIN)
+                facts = standing(loaded, store)
+                clear()
+                show(facts)
 
 
 def standing(loaded: "Loaded", store: "Store") -> dict[str, Any]:
@@ -102,8 +116,6 @@ def _print(facts: dict[str, Any]) -> None:
 
 
 def _about_token(token: dict[str, Any]) -> str:
-    import time
-
     from agent.cli.output import when
     from agent.token import is_due_for_rotation
 
