@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from collectors.contract import Gap, Period, Personal, Record, evidence
-from collectors.errors import AccessDenied
+from collectors.errors import AccessDenied, Unavailable
 from collectors.github import listing
 from collectors.github.change_queries import RELEASES
 from collectors.github.queries import CONTENTS
@@ -93,7 +93,9 @@ def _is_attested(organization: Organization, place: Mapping[str, Any], digest: s
     error = refusal(reply, ATTESTED, ATTESTATIONS)
     if error is not None:
         raise error
-    return bool(reply.body["attestations"])
+    if not isinstance(reply.body, dict):
+        raise Unavailable("the answer is not the object that it should be", operation=ATTESTED)
+    return bool(reply.body.get("attestations"))
 
 
 def _record(repository: Mapping[str, Any], release: Mapping[str, Any], attested: Mapping[str, bool]) -> Release:
