@@ -82,7 +82,7 @@ def main() -> None:
     told = arguments()
     report = Report(
         "Reading GitHub",
-        f"{told.repositories:,} repositories, {told.pulls:,} merged pull requests, {told.delay * 1000:.0f} ms a request",
+        f"{told.repositories:,} repositories and {told.pulls:,} merged pull requests, {told.delay * 1000:.0f} ms away",
     )
     with tempfile.TemporaryDirectory(prefix="chequr-github-") as place, organization(Path(place), told) as url:
         home, rows, spent = Path(place), [], {}
