@@ -2,10 +2,7 @@
 
 from collections.abc import Callable
 
-from collectors.github.targets import METADATA, Organization
-
-REPOSITORIES = "GET /orgs/{org}/repos"
-AS_SELECTED = {"type": "all", "sort": "full_name"}  # as the organization asks for them, so that one answer serves both
+from collectors.github.targets import Organization
 
 
 def selected_names(organization: Organization) -> Callable[[str], bool]:
@@ -16,10 +13,9 @@ def selected_names(organization: Organization) -> Callable[[str], bool]:
     selection = organization.selection
     left_out: set[str] = set()
     if not (selection.archived and selection.forks):
-        listed = organization.items(REPOSITORIES, AS_SELECTED, permission=METADATA, org=organization.login)
         left_out = {
             found["name"].lower()
-            for found in listed
+            for found in organization.all_repositories()
             if not selection.has(found["name"], archived=found["archived"], fork=found["fork"])
         }
 

@@ -86,10 +86,17 @@ class Organization(Target):
         return found
 
     def once(
-        self, operation: str, *, permission: str | None, absent: type[CollectionError] = NotFound, **names: str
+        self,
+        operation: str,
+        filters: Mapping[str, str] = _NONE,
+        /,
+        *,
+        permission: str | None,
+        absent: type[CollectionError] = NotFound,
+        **names: str,
     ) -> dict[str, Any]:
         """Like `get`, for an answer that is large and that nobody else wants: it is not kept."""
-        reply = self._read(operation, _path(operation, names), names, {}, permission, keep=False)
+        reply = self._read(operation, _path(operation, names), names, filters, permission, keep=False)
         found: dict[str, Any] = _checked(dict, reply, operation, permission, absent)
         return found
 
@@ -131,11 +138,15 @@ class Organization(Target):
 
     def repositories(self) -> Iterator[dict[str, Any]]:
         """The selected repositories, by name, as REST lists them; asked for once in a run."""
+        for found in self.all_repositories():
+            if self.selection.has(found["name"], archived=found["archived"], fork=found["fork"]):
+                yield found
+
+    def all_repositories(self) -> Iterator[dict[str, Any]]:
+        """Those that are not selected, too."""
         operation, filters = "GET /orgs/{org}/repos", {"type": "all", "sort": "full_name"}
         for reply in self._replies(operation, filters, {"org": self.login}, METADATA, keep=True):
-            for found in _listed(reply, None, operation, METADATA, NotFound):
-                if self.selection.has(found["name"], archived=found["archived"], fork=found["fork"]):
-                    yield found
+            yield from _listed(reply, None, operation, METADATA, NotFound)
 
     def each_repository(self, look: Callable[[dict[str, Any]], R | None]) -> Iterator[R | Gap]:
         """`look` at each selected repository, as `Target.each` does."""

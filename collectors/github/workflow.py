@@ -102,7 +102,7 @@ def _page(organization: Organization, repository: Mapping[str, Any], part: Slice
         "per_page": str(PER_PAGE),
         "page": str(number),
     }
-    page = organization.get(RUNS, filters, permission=ACTIONS, absent=NotFound, **place(repository))
+    page = organization.once(RUNS, filters, permission=ACTIONS, absent=NotFound, **place(repository))
     if not (isinstance(page.get("total_count"), int) and isinstance(page.get("workflow_runs"), list)):
         raise Unavailable("the answer has no list of workflow_runs", operation=RUNS)
     return page
