@@ -88,9 +88,17 @@ def booted(place: Path) -> Iterator[Machine]:
             process = subprocess.Popen(
                 nspawn, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
             )
-        undo.callback(process.wait)
-        undo.callback(process.terminate)
+        undo.callback(_end, process)
         yield Machine(root, _awaited(process, place))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _overlay(place: Path, undo: ExitStack) -> Path:
