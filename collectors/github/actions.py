@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from collectors.contract import Gap, Record, evidence
-from collectors.errors import AccessDenied, CollectionError
+from collectors.errors import AccessDenied, CollectionError, Invalid
 from collectors.github.org import ADMINISTRATION as ORGANIZATION_ADMINISTRATION
 from collectors.github.selected import ADMINISTRATION, place
 from collectors.github.targets import METADATA, Organization
@@ -77,7 +77,7 @@ def _of_organization(organization: Organization) -> ActionsPermissions:
         )
 
     policy = ask(OF_ORGANIZATION)
-    enabled = policy["enabled_repositories"]
+    enabled = _told(policy, "enabled_repositories", OF_ORGANIZATION)
     listed = policy.get("allowed_actions") == SELECTED
     return _record(
         {"level": "organization", "enabled_repositories": enabled},
@@ -94,6 +94,7 @@ def _of_repository(organization: Organization, repository: Mapping[str, Any], *,
         return organization.get(operation, permission=ADMINISTRATION, absent=AccessDenied, **place(repository))
 
     policy = ask(OF_REPOSITORY)
+    enabled = _told(policy, "enabled", OF_REPOSITORY)
     listed = policy.get("allowed_actions") == SELECTED and not selected
     facts = {
         "level": "repository",
@@ -101,14 +102,20 @@ def _of_repository(organization: Organization, repository: Mapping[str, Any], *,
         "repository_id": repository["id"],
         "visibility": repository["visibility"],
         "archived": repository["archived"],
-        "enabled": policy["enabled"],
+        "enabled": enabled,
     }
     return _record(
         facts,
         policy,
         ask(f"{OF_REPOSITORY}/selected-actions") if listed else {},
-        ask(f"{OF_REPOSITORY}/workflow") if policy["enabled"] else {},
+        ask(f"{OF_REPOSITORY}/workflow") if enabled else {},
     )
+
+
+def _told(policy: Mapping[str, Any], name: str, operation: str) -> Any:
+    if name not in policy:
+        raise Invalid(f"the answer does not say {name}", operation=operation)
+    return policy[name]
 
 
 def _record(

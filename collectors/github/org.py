@@ -178,8 +178,7 @@ class OrganizationMember(Record):
     role: str | None = Field(description="`admin` for an owner, or `member`; null where it is not shown.")
     two_factor_enabled: bool | None = Field(
         description="Whether the account has two-factor authentication; null where it is not shown, as to those who "
-        "are"
-        "no owner."
+        "are no owner."
     )
     saml_linked: bool | None = Field(
         description="Whether the account is linked to an identity of the organization's SAML provider; null where the "
@@ -224,7 +223,8 @@ def _identities(organization: Organization) -> tuple[dict[str, str | None] | Non
             if isinstance(found, Gap):
                 gaps.append(found)
             elif found["user"] is not None:
-                known[found["user"]["login"]] = (found["samlIdentity"] or {}).get("nameId")
+                login, named = found["user"]["login"], (found["samlIdentity"] or {}).get("nameId")
+                known[login] = named or known.get(login)  # one account can have several identities
     except CollectionError as error:
         gaps.append(error.gap(f"{organization.login}/external identities"))
     return known, gaps

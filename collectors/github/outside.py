@@ -8,6 +8,7 @@ from pydantic import Field
 
 from collectors.contract import Gap, Personal, Record, evidence
 from collectors.errors import AccessDenied, CollectionError
+from collectors.github.edges import PartlyShown
 from collectors.github.graphql import Node
 from collectors.github.identities import listed
 from collectors.github.member_queries import MEMBERS, OUTSIDE_COLLABORATORS, REPOSITORY_OUTSIDE_COLLABORATORS
@@ -106,11 +107,15 @@ def _of_repository(organization: Organization, node: Node) -> list[_Access | Gap
     """The outside collaborators of one repository. Where there are more than a page, they are asked for anew."""
     found = _collaborators(node)
     repository: Mapping[str, Any] = node.value or {}
-    edges: Iterator[Mapping[str, Any] | Gap] = iter(found["edges"])
-    if found["totalCount"] > len(found["edges"]):
+    edges: list[Mapping[str, Any] | Gap] = [edge for edge in found["edges"] or () if edge and edge["node"]]
+    if found["totalCount"] > len(edges):
         owner, _, name = repository["nameWithOwner"].partition("/")
         query, variables = REPOSITORY_OUTSIDE_COLLABORATORS, {"owner": owner, "name": name}
-        edges = listed(organization, query, ("repository", "collaborators"), variables, repository["nameWithOwner"])
+        path, place = ("repository", "collaborators"), repository["nameWithOwner"]
+        edges = list(listed(organization, query, path, variables, place))
+        if len(edges) < found["totalCount"]:
+            message = f"{found['totalCount']} outside collaborators, of which {len(edges)} were shown"
+            edges.append(PartlyShown(message, operation=query.operation).gap(place))
     return [edge if isinstance(edge, Gap) else _access(repository, edge) for edge in edges]
 
 
