@@ -13,7 +13,7 @@ from collectors.errors import AccessDenied, Omitted
 from collectors.github import listing
 from collectors.github.change_queries import ACTIONS, DEPLOYMENT_LOG, DEPLOYMENTS, REPOSITORY_DEPLOYMENTS
 from collectors.github.environment_rules import EnvironmentProtection, protection
-from collectors.github.selected import RepositoryRecord, login
+from collectors.github.selected import RepositoryRecord, kind, login
 from collectors.github.targets import METADATA, Organization
 
 PAGE = 25
@@ -132,7 +132,7 @@ def _deployment(found: Mapping[str, Any]) -> Deployment:
         commit=found["commitOid"],
         created_at=found["createdAt"],
         creator=login(found["creator"]),
-        creator_kind=listing.kind(found["creator"]),
+        creator_kind=kind(found["creator"]),
         state=found["state"].lower() if found["state"] else None,
         statuses=sorted(statuses, key=lambda status: status.created_at),
     )

@@ -66,10 +66,6 @@ def at(repository: Repository) -> dict[str, Any]:
     return {"owner": owner, "repo": short}
 
 
-def kind(actor: Mapping[str, Any] | None) -> str | None:
-    return actor["__typename"].lower() if actor else None
-
-
 def _unseen(organization: Organization, query: Query, page: Page) -> Iterator[Gap]:
     yield from (fault.error.gap() for fault in page.faults)
     for node in page.nodes:

@@ -10,6 +10,7 @@ from collectors.contract import Cancelled, Gap, Period, Record, evidence
 from collectors.errors import AccessDenied, CollectionError, Omitted, Unavailable
 from collectors.github.graphql import Node
 from collectors.github.queries import CHECKS, CONTENTS, MERGED_PULL_REQUESTS, PULL_REQUESTS, STATUSES
+from collectors.github.selected import kind, login
 from collectors.github.slices import SECOND, Slice, halves, whole_seconds
 from collectors.github.targets import Organization
 
@@ -148,7 +149,7 @@ def _whole(found: Mapping[str, Any] | None, what: str) -> Omitted | None:
 
 
 def _record(pull: Mapping[str, Any], merged_at: datetime, checks: list[Check] | None) -> PullRequestReviews:
-    author, merger = _login(pull["author"]), _login(pull["mergedBy"])
+    author, merger = login(pull["author"]), login(pull["mergedBy"])
     last_words = _last_words(pull, merged_at)
     approved = [each for each in last_words if each.state == "approved"]
     others = [each for each in approved if each.reviewer != author]
@@ -159,7 +160,7 @@ def _record(pull: Mapping[str, Any], merged_at: datetime, checks: list[Check] | 
         title=pull["title"],
         branch=pull["baseRefName"],
         author=author,
-        author_kind=_kind(pull["author"]),
+        author_kind=kind(pull["author"]),
         created_at=pull["createdAt"],
         merged_at=merged_at,
         merged_by=merger,
@@ -181,11 +182,11 @@ def _last_words(pull: Mapping[str, Any], merged_at: datetime) -> list[Review]:
     for given in sorted(pull["reviews"]["nodes"], key=lambda each: each["submittedAt"] or ""):
         submitted_at = given["submittedAt"] and datetime.fromisoformat(given["submittedAt"])
         if submitted_at and submitted_at <= merged_at:
-            reviewer = _login(given["author"])
+            reviewer = login(given["author"])
             latest.pop(reviewer, None)
             latest[reviewer] = Review(
                 reviewer=reviewer,
-                reviewer_kind=_kind(given["author"]),
+                reviewer_kind=kind(given["author"]),
                 state=given["state"].lower(),
                 submitted_at=submitted_at,
                 after_last_push=(given["commit"] or {}).get("oid") == pull["headRefOid"],
@@ -207,11 +208,3 @@ def _check(given: Mapping[str, Any], merged_at: datetime) -> Check:
         completed_at=completed_at,
         before_merge=bool(completed_at and completed_at <= merged_at),
     )
-
-
-def _login(actor: Mapping[str, Any] | None) -> str | None:
-    return actor["login"] if actor else None
-
-
-def _kind(actor: Mapping[str, Any] | None) -> str | None:
-    return actor["__typename"].lower() if actor else None

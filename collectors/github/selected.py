@@ -105,3 +105,8 @@ def counted(values: Iterable[str | None]) -> dict[str, int]:
 
 def login(user: Mapping[str, Any] | None) -> str | None:
     return user["login"] if user else None
+
+
+def kind(actor: Mapping[str, Any] | None) -> str | None:
+    """`user`, `bot` or another kind of account, as GraphQL tells it; None where it is gone."""
+    return actor["__typename"].lower() if actor else None

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import Field
 
 from collectors.contract import Record
-from collectors.errors import Invalid
 from collectors.okta.automations import Automation
+from collectors.okta.moment import instant
 
 
 class UserInactivity(Record):
@@ -48,9 +48,4 @@ def user_inactivity(user: dict[str, Any], automations: Sequence[Automation], now
 
 def _days_since(moment: Any, now: datetime) -> int | None:
     """0 for what happened while this run was under way."""
-    if moment is None:
-        return None
-    try:
-        return max(0, (now - datetime.fromisoformat(moment)).days)
-    except (TypeError, ValueError) as error:
-        raise Invalid("a time that Okta gave cannot be read as one") from error
+    return None if moment is None else max(0, (now - instant(moment)).days)

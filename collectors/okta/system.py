@@ -8,10 +8,11 @@ from pydantic import Field
 
 from collectors.contract import Gap, Period, Personal, Record, evidence
 from collectors.errors import Invalid
+from collectors.okta.moment import stamp
 from collectors.okta.targets import Tenant, part
 
-_READ = "okta.logs.read"
-_LOGS = "GET /api/v1/logs"
+READ = "okta.logs.read"
+LOGS = "GET /api/v1/logs"
 _KEPT = timedelta(days=90)
 # Okta says that some events are late, rarely, and not by how much: an hour is our own allowance.
 _LATE = timedelta(hours=1)
@@ -104,15 +105,15 @@ class AdminEvent(Record):
     targets: tuple[EventTarget, ...] = Field(description="What it was done to, in Okta's order.")
 
 
-@evidence(_READ, window=timedelta(days=30), retention=_KEPT, lag=_LATE)
+@evidence(READ, window=timedelta(days=30), retention=_KEPT, lag=_LATE)
 def log_admin_events(tenant: Tenant, period: Period) -> Iterator[AdminEvent | Gap]:
     """Each event of the period in which rights were given, a guard was changed or an account ended, in order of time.
 
     The System Log has some events late, so a period ends an hour before it is read.
     """
     asked = {
-        "since": _stamp(period.since),
-        "until": _stamp(period.until + _MILLISECOND),  # Okta does not say whether it counts the end in
+        "since": stamp(period.since),
+        "until": stamp(period.until + _MILLISECOND),  # Okta does not say whether it counts the end in
         "filter": _FILTER,
         "limit": _PAGE,
         "sortOrder": "ASCENDING",
@@ -123,7 +124,7 @@ def log_admin_events(tenant: Tenant, period: Period) -> Iterator[AdminEvent | Ga
         return _event(event) if period.since <= _published(event) < period.until else None
 
     def once() -> Iterator[dict[str, Any]]:
-        for event in tenant.pages(_LOGS, asked, permission=_READ, keep=False):
+        for event in tenant.pages(LOGS, asked, permission=READ, keep=False):
             if (uuid := event.get("uuid")) not in seen or uuid is None:
                 seen.add(uuid)
                 yield event
@@ -131,16 +132,12 @@ def log_admin_events(tenant: Tenant, period: Period) -> Iterator[AdminEvent | Ga
     yield from tenant.each(once(), look, resource=lambda event: f"event {event.get('uuid')}")
 
 
-def _stamp(instant: datetime) -> str:
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-
-
 def _published(event: dict[str, Any]) -> datetime:
     """Raises Invalid where the event has no time, so that nobody can tell whether it is in the period."""
     try:
         published = datetime.fromisoformat(str(event.get("published")))
     except ValueError as error:
-        raise Invalid("it came without the time at which it was published", operation=_LOGS) from error
+        raise Invalid("it came without the time at which it was published", operation=LOGS) from error
     return published if published.tzinfo else published.replace(tzinfo=UTC)
 
 

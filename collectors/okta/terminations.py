@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from collectors.contract import Gap, Personal, Record
-from collectors.errors import Invalid
 from collectors.okta import people
 from collectors.okta.leavers import Leaver, leavers
+from collectors.okta.moment import instant, stamp
+from collectors.okta.system import LOGS, READ
 from collectors.okta.targets import Tenant, part
 
-READ = "okta.logs.read"
-_LOGS = "GET /api/v1/logs"
 _KEPT = timedelta(days=90)
 _DEACTIVATED = "user.lifecycle.deactivate"
 _DELETED = "user.lifecycle.delete.initiated"
@@ -89,16 +88,16 @@ def _ends(tenant: Tenant) -> dict[str, _End]:
 
     Only who is deactivated can be deleted, so a deletion counts where the log has no more of what came before.
     """
-    now = tenant.run.started.astimezone(UTC)
+    now = tenant.run.started.replace(microsecond=0)
     asked = {
-        "since": _stamp(now - _KEPT),
-        "until": _stamp(now),
+        "since": stamp(now - _KEPT),
+        "until": stamp(now),
         "filter": f'(eventType eq "{_DEACTIVATED}" or eventType eq "{_DELETED}") and outcome.result eq "SUCCESS"',
         "limit": "1000",
         "sortOrder": "ASCENDING",
     }
     found: dict[str, _End] = {}
-    for event in tenant.pages(_LOGS, asked, permission=READ, keep=False):
+    for event in tenant.pages(LOGS, asked, permission=READ, keep=False):
         for target in event.get("target") or ():
             if target.get("type") == "User" and event.get("published"):
                 end = _End(event["published"], part(event, "actor").get("id"), str(target.get("alternateId")))
@@ -128,25 +127,14 @@ def _without_account(left: Mapping[str, Leaver], ends: Mapping[str, _End]) -> It
 def _record(
     who: Mapping[str, Any], leaver: Leaver | None, ended: str | None, *, by: str | None, active: bool | None
 ) -> UserTermination:
-    hours = (_instant(ended) - leaver.left_at) / timedelta(hours=1) if leaver and ended else None
+    hours = (instant(ended) - leaver.left_at) / timedelta(hours=1) if leaver and ended else None
     return UserTermination.model_validate(
         {
             **who,
-            "left_at": _stamp(leaver.left_at) if leaver else None,
+            "left_at": stamp(leaver.left_at) if leaver else None,
             "deactivated_at": ended,
             "deactivated_by": by,
             "hours": None if hours is None else round(hours, 2),
             "active": active,
         }
     )
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Invalid("a time that Okta gave cannot be read as one") from error
-
-
-def _stamp(instant: datetime) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.000Z"

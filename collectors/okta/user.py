@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from collectors.contract import Gap, Personal, Record, evidence, explain
 from collectors.errors import CollectionError, Invalid
-from collectors.okta import directory, people, policies, roles
+from collectors.okta import directory, people, policies, roles, system
 from collectors.okta import terminations as ends
 from collectors.okta.automations import Automation, on_inactivity
 from collectors.okta.factors import UserMfa, enrolled, user_mfa
@@ -85,7 +85,7 @@ def inactivity(tenant: Tenant) -> Iterator[UserInactivity | Gap]:
             yield cause.gap(people.name(user))
 
 
-@evidence(people.READ, ends.READ)
+@evidence(people.READ, system.READ)
 def terminations(tenant: Tenant) -> Iterator[UserTermination | Gap]:
     """Whose account ended in the last 90 days, and who left by HR's list (`hr_leavers_file`), the two joined: the hours
     from leaving to the account's end, and who is still active.
