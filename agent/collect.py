@@ -26,6 +26,7 @@ from agent.keep import Keeper, Kept
 from agent.observe import observing
 from agent.pseudonym import Pseudonym
 from agent.report import Observed, Progress, Report, Unwatched
+from agent.shard import WHOLE, Shard
 from collectors import registry
 from collectors.contract import Cancelled, EvidenceType, Run, Target, Unfinished, Unreachable
 from collectors.errors import CollectionError, Gap, Invalid, Omitted
@@ -47,6 +48,7 @@ class Collection:
     """One run of one collector. Once `cancelled` is set, what is being read is not kept, and `run` raises Cancelled.
 
     `types` are the evidence types to observe. Those without a control are left out, unless `unmapped` says otherwise.
+    Only the places of the `shard` are read.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Collection:
         unfinished: Unfinished | None = None,
         progress: Progress | None = None,
         unmapped: bool = False,
+        shard: Shard = WHOLE,
     ) -> None:
         self._collector = collector
         self._types = types
@@ -71,6 +74,7 @@ class Collection:
         self._unfinished = unfinished
         self._progress = progress or Unwatched()
         self._unmapped = unmapped
+        self._shard = shard
         self._pseudonym: Pseudonym | None = None
         self._open: set[Target] = set()
         self._turn = threading.Lock()
@@ -134,7 +138,11 @@ class Collection:
         try:
             self._pseudonym = self._collector.pseudonym()
             for target in registry.source(self._collector.source_name).connect(self._collector.settings, run):
-                yield from self._jobs_at(target)
+                if self._is_elsewhere(target):
+                    self.report.elsewhere += 1
+                    self._close(target)
+                else:
+                    yield from self._jobs_at(target)
         except SecretMissing as error:  # of the pseudonyms: nothing is read that could not be written down
             yield from self._jobs_everywhere(Invalid(f"people cannot be given pseudonyms: {error}"))
         except CollectionError as error:
@@ -144,6 +152,10 @@ class Collection:
         """Each evidence type says that nothing could be read."""
         everywhere = Unreachable(Target, self._collector.name, {"source": self._collector.source_name}, error)
         yield from self._jobs_at(everywhere)
+
+    def _is_elsewhere(self, target: Target | Unreachable) -> bool:
+        """Whether another shard reads it. What cannot be entered is told by each: some of its places may be its own."""
+        return isinstance(target, Target) and not self._shard.has(self._collector.name, target.id)
 
     def _jobs_at(self, target: Target | Unreachable) -> Iterator[Job]:
         if self._cancelled.is_set():

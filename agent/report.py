@@ -40,13 +40,14 @@ class Observed:
 class Report:
     """What one run came to. `unmapped` are evidence types without a control, which were not looked at.
 
-    `waits` counts how often a source made the run wait, by reason.
+    `elsewhere` counts the places of other shards. `waits` counts how often a source made the run wait, by reason.
     """
 
     collector: str
     started: datetime
     observed: list[Observed] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
+    elsewhere: int = 0
     waits: Counter[str] = field(default_factory=Counter)
 
     @property

@@ -16,6 +16,7 @@ from agent.lock import lock
 from agent.outbox import Outbox
 from agent.report import Progress, Report
 from agent.runs import Runs
+from agent.shard import WHOLE, Shard
 from agent.store import Store
 from agent.unfinished import Unfinished
 from collectors.contract import EvidenceType
@@ -34,6 +35,7 @@ def run_collector(
     cancelled: threading.Event,
     types: Sequence[EvidenceType[Any]] | None = None,
     progress: Progress | None = None,
+    shard: Shard = WHOLE,
 ) -> Report:
     """Collects into the outbox. Raises Locked where another process is at it, and Cancelled.
 
@@ -55,6 +57,7 @@ def run_collector(
                 spool_dir=store.directory,
                 unfinished=unfinished,
                 progress=progress,
+                shard=shard,
             )
             report = collection.run()
             _finish(runs, run_id, report)
@@ -84,4 +87,5 @@ def _finish(runs: Runs, run_id: int, report: Report) -> None:
         items=len(report.items),
         **({"waits": dict(report.waits.most_common(WAITS_TOLD))} if report.waits else {}),
         unmapped=len(report.unmapped),
+        **({"elsewhere": report.elsewhere} if report.elsewhere else {}),
     )

@@ -20,6 +20,7 @@ from agent.lock import Locked, lock
 from agent.outbox import Outbox
 from agent.run import run_collector
 from agent.runs import Runs
+from agent.shard import WHOLE, Shard
 from collectors import registry
 from collectors.contract import Cancelled, Reads
 from collectors.errors import AccessDenied
@@ -54,13 +55,13 @@ def _collector(*names, common=None, **settings):
     return Collector("acme", common or Common(), registry.source("acme").settings(**settings), types)
 
 
-def _run(store, *names, controls=None, cancelled=None, progress=None, limit=1_000_000, **settings):
+def _run(store, *names, controls=None, cancelled=None, progress=None, limit=1_000_000, shard=WHOLE, **settings):
     """Collects once: the report, and what was queued by it."""
     mapping = controls or ControlMap(MAP, None)
     loaded = Loaded(Config(state_dir=store.directory, delivery=Delivery(max_payload_bytes=limit)), {}, None)
     cancelled = cancelled or threading.Event()
     collector = _collector(*(names or ("locks",)), **settings)
-    report = run_collector(loaded, store, collector, mapping, cancelled=cancelled, progress=progress)
+    report = run_collector(loaded, store, collector, mapping, cancelled=cancelled, progress=progress, shard=shard)
     outbox = Outbox(store)
     return report, [json.loads(outbox.body(item)) for item in report.items]
 
@@ -182,6 +183,27 @@ def test_a_place_that_cannot_be_entered(store):
         ("acme_door_locks", "north"): shut, ("acme_door_hinges", "north"): shut,
         ("acme_door_locks", "south"): [], ("acme_door_hinges", "south"): [],
     }  # fmt: skip
+
+
+def test_places_are_shared_out(store, closed):
+    """Each place is read by one shard; one that cannot be entered is told by each, as parts of it may be its own."""
+    names = [f"building {number}" for number in range(12)]
+    told = Counter()
+    for index in range(3):
+        shard = Shard(index, 3)
+        report, bodies = _run(store, buildings=names, trouble={names[0]: "unreachable"}, shard=shard)
+        told.update(body["payload"]["target"]["building"] for body in bodies)
+        assert report.elsewhere == 12 - len(bodies)
+        assert all(_gaps(body["payload"]) for body in bodies if body["payload"]["target"]["building"] == names[0])
+    assert told == {name: 3 if name == names[0] else 1 for name in names}
+    assert Counter(closed) == dict.fromkeys(names[1:], 3)
+
+
+def test_places_that_a_shard_cannot_list(store):
+    """A shard that cannot list the places says so, whichever places would have been its own."""
+    for index in range(3):
+        _, bodies = _run(store, trouble={"north": "listing"}, shard=Shard(index, 3))
+        assert [_gaps(body["payload"]) for body in bodies] == [[("unavailable", None, "acme:ListBuildings", None)]]
 
 
 def test_only_what_is_asked_again_is_remembered():

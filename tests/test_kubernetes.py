@@ -14,7 +14,7 @@ from agent.exit import Exit
 from tests.command import UNSET, Agent
 
 ROOT = Path(__file__).parents[1]
-OVERLAYS = ("cronjob", "daemon")
+OVERLAYS = ("cronjob", "daemon", "shards")
 COMPONENTS = ("aws-irsa", "aws-pod-identity", "monitoring")
 VERSION = "1.36"
 
@@ -90,7 +90,7 @@ def test_restricted(overlay):
 def test_secrets_are_files(overlay):
     """No secret is in the environment, and none in a manifest."""
     (container,) = pod(overlay)["spec"]["containers"]
-    assert all("valueFrom" not in variable for variable in container["env"])
+    assert all("secretKeyRef" not in variable.get("valueFrom", {}) for variable in container["env"])
     assert "envFrom" not in container
     assert not [thing for thing in overlay if thing["kind"] == "Secret"]
     directory = next(variable["value"] for variable in container["env"] if variable["name"] == "CREDENTIALS_DIRECTORY")
@@ -119,6 +119,28 @@ def test_a_job_is_not_tried_again_in_vain():
     (failed,) = [rule for rule in within["podFailurePolicy"]["rules"] if rule["action"] == "FailJob"]
     assert failed["onExitCodes"]["values"] == sorted([Exit.REFUSED, Exit.CONFIGURATION])
     assert within["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_the_image_is_named_once(overlay):
+    """Every way of running uses the image that the component names."""
+    (image,) = yaml.safe_load((ROOT / "kubernetes/components/image/kustomization.yaml").read_text())["images"]
+    (container,) = pod(overlay)["spec"]["containers"]
+    assert container["image"] == f"{image['newName']}:{image['newTag']}"
+
+
+def test_each_shard_is_one_pod():
+    """There are as many pods as shards, each with an outbox of its own, and one that fails is tried again alone."""
+    things = built(ROOT / "kubernetes/overlays/shards")
+    job = one(things, "CronJob")["spec"]["jobTemplate"]["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    (shards,) = [part.removeprefix("--shard=") for part in container["args"] if part.startswith("--shard=")]
+    assert (job["completionMode"], job["completions"], job["parallelism"]) == ("Indexed", int(shards), int(shards))
+    assert job["backoffLimitPerIndex"] > 0
+    assert "backoffLimit" not in job
+    names = [variable["name"] for variable in container["env"]]
+    assert names.index("JOB_COMPLETION_INDEX") < names.index("CHEQUR_AGENT__STATE_DIR")
+    assert container["env"][names.index("CHEQUR_AGENT__STATE_DIR")]["value"].endswith("shard-$(JOB_COMPLETION_INDEX)")
+    assert one(things, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteMany"]
 
 
 def test_one_at_a_time_has_the_outbox():

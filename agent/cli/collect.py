@@ -1,5 +1,6 @@
 """`collect`, `deliver` and `run`: the work itself."""
 
+import os
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from agent.controls import ControlMap
     from agent.metrics import Metrics
     from agent.report import Progress, Report
+    from agent.shard import Shard
     from collectors.contract import EvidenceType
 
 _PATIENCE = 30.0
@@ -57,6 +59,12 @@ def collect(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print payloads as JSON Lines; touch neither the outbox nor the API.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[I/]N", help="Only the places of shard I of N, from 0; without I, of $JOB_COMPLETION_INDEX."
+        ),
+    ] = None,
     no_deliver: Annotated[bool, typer.Option("--no-deliver", help="Queue only; something else delivers.")] = False,
     wait: Wait = _PATIENCE,
     accept_gaps: Annotated[
@@ -72,6 +80,7 @@ def collect(
     Exit codes: 0 all well, 3 collected with gaps, 75 not everything was delivered (it is safe in the outbox), 77 the
     API refuses the token, 78 the configuration cannot be used.
     """
+    part = _shard(shard)
     loaded = start(config, verbose=verbose, quiet=True)
     collectors = _chosen(loaded, names or [])
     types = {collector.name: _narrowed(collector, type_ or []) for collector in collectors}
@@ -81,7 +90,7 @@ def collect(
 
     try:
         if dry_run:
-            code = int(_dry_run(loaded, collectors, types))
+            code = int(_dry_run(loaded, collectors, types, part))
         else:
             from agent.store import Store
 
@@ -89,7 +98,7 @@ def collect(
                 Store(loaded.config.state_dir, loaded.config.outbox.room) as store,
                 counted(loaded, store, metrics_file, pushgateway) as metrics,
             ):
-                work = _Work(loaded, store, metrics)
+                work = _Work(loaded, store, metrics, part)
                 code = int(_collect(work, collectors, types, deliver_too=not no_deliver, wait=wait, as_json=json))
     except Cancelled:
         code = _stopped()
@@ -140,6 +149,17 @@ def _chosen(loaded: "Loaded", names: Sequence[str]) -> list["Collector"]:
     return chosen
 
 
+def _shard(text: str | None) -> "Shard":
+    from agent.shard import WHOLE, Shard
+
+    if text is None:
+        return WHOLE
+    try:
+        return Shard.parse(text, os.environ)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shard") from error
+
+
 def _refuse_idleness(loaded: "Loaded") -> None:
     from agent.config import ConfigurationInvalid
 
@@ -171,7 +191,7 @@ def _cancellable() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _dry_run(loaded: "Loaded", collectors: Sequence["Collector"], types: dict[str, list[Any]]) -> Exit:
+def _dry_run(loaded: "Loaded", collectors: Sequence["Collector"], types: dict[str, list[Any]], shard: "Shard") -> Exit:
     from agent.collect import Collection
     from agent.controls import ControlMap
     from agent.keep import Printer
@@ -191,6 +211,7 @@ def _dry_run(loaded: "Loaded", collectors: Sequence["Collector"], types: dict[st
                 cancelled=cancelled,
                 progress=progress,
                 unmapped=True,
+                shard=shard,
             )
             reports.append(collection.run())
     sys.stdout.flush()
@@ -204,6 +225,7 @@ class _Work:
     loaded: "Loaded"
     store: Any
     metrics: "Metrics | None"
+    shard: "Shard"
 
 
 def _collect(
@@ -250,6 +272,7 @@ def _run_each(
                 cancelled=cancelled,
                 types=types[collector.name],
                 progress=progress,
+                shard=work.shard,
             )
             reports.append(report)
             if work.metrics:

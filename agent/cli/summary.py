@@ -27,6 +27,7 @@ def summary(store: Store, reports: Sequence[Report], delivery: Delivery) -> dict
                 "records": report.records,
                 "gaps": report.gaps,
                 "unmapped": report.unmapped,
+                "elsewhere": report.elsewhere,
                 "observed": [_told(observed, ledger) for observed in report.observed],
             }
             for report in reports
@@ -66,6 +67,9 @@ def print_summary(
     unchanged = sum(observed.state == "unchanged" for report in reports for observed in report.observed)
     if unchanged:
         say(f"{count(unchanged, 'file')} unchanged since delivered: not sent again.")
+    elsewhere = sum(report.elsewhere for report in reports)
+    if elsewhere:
+        say(f"{count(elsewhere, 'place')} left to other shards.")
     _print_gaps(reports)
     _print_unmapped(reports, controls, api_error)
     say(delivery.sentence)
