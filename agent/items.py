@@ -90,12 +90,18 @@ class Kin:
 
 @dataclass(frozen=True)
 class Accepted(Piece):
-    """One entry of the ledger: what was sent, and the API's receipt."""
+    """One entry of the ledger: what was sent, the API's receipt, and how it hangs together with the entry before it.
+
+    `seq` counts from 1 in the order of acceptance; `previous` and `link` are digests, see `agent.chain`.
+    """
 
     evidence_id: str
     created_at: str | None
     accepted_at: float
     request_id: str | None
+    seq: int
+    previous: str
+    link: str
 
 
 @dataclass(frozen=True)

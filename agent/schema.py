@@ -61,7 +61,10 @@ MIGRATIONS = (
         evidence_id   TEXT NOT NULL,
         created_at    TEXT,                 -- the API's; null where the item was found at its control instead
         accepted_at   REAL NOT NULL,
-        request_id    TEXT
+        request_id    TEXT,
+        seq           INTEGER NOT NULL UNIQUE, -- from 1, in the order of acceptance
+        previous      TEXT NOT NULL CHECK (length(previous) = 71), -- the link of the entry before
+        link          TEXT NOT NULL CHECK (length(link) = 71)      -- digest of this entry: see agent.chain
     ) STRICT;
     CREATE INDEX ledger_snapshot ON ledger (snapshot_id);
     CREATE INDEX ledger_evidence ON ledger (evidence_id);

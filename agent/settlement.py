@@ -1,19 +1,19 @@
 """What became of an item in flight, written down."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from sqlite3 import Connection
 
 from agent import sql
+from agent.chain import ORIGIN, facts, link
 from agent.evidence import stamp
-from agent.items import Accept, Defer, Lose, Reject, Release, Settlement
+from agent.items import Accept, Accepted, Defer, Lose, Piece, Reject, Release, Settlement
 from agent.losses import lose_item
 
 
 def settle(connection: Connection, settlement: Settlement, *, now: float) -> None:
     match settlement:
-        case Accept(item_id, evidence_id, created_at, request_id):
-            created = stamp(created_at) if created_at else None
-            connection.execute(sql.PUT_RECEIPT, (evidence_id, created, now, request_id, item_id))
+        case Accept(item_id):
+            _enter(connection, settlement, now)
             connection.execute(sql.DELETE_BODY, (item_id,))
             connection.execute(sql.DELETE_ITEM, (item_id,))
         case Defer() | Reject():
@@ -24,6 +24,25 @@ def settle(connection: Connection, settlement: Settlement, *, now: float) -> Non
             row = connection.execute(sql.ITEM, (item_id,)).fetchone()
             if row:
                 lose_item(connection, row, reason, now=now)
+
+
+def _enter(connection: Connection, accept: Accept, now: float) -> None:
+    """Appends the receipt to the ledger."""
+    item = connection.execute(sql.ITEM, (accept.item_id,)).fetchone()
+    if item is None:
+        return
+    head = connection.execute(sql.HEAD).fetchone()
+    entry = Accepted(
+        **{each.name: item[each.name] for each in fields(Piece)},
+        evidence_id=accept.evidence_id,
+        created_at=stamp(accept.created_at) if accept.created_at else None,
+        accepted_at=now,
+        request_id=accept.request_id,
+        seq=head["seq"] + 1 if head else 1,
+        previous=head["link"] if head else ORIGIN,
+        link="",
+    )
+    connection.execute(sql.PUT_RECEIPT, {**vars(entry), "link": link(facts(entry))})
 
 
 def _answered(connection: Connection, settlement: Defer | Reject, now: float) -> None:

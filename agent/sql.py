@@ -54,10 +54,13 @@ ANSWERED = """
 PUT_RECEIPT = """
     INSERT INTO ledger (id, sha256, generation, collector, evidence_type, source, target, control_id, snapshot_id,
                         part, parts, records, gaps, collected_at, size,
-                        evidence_id, created_at, accepted_at, request_id)
+                        evidence_id, created_at, accepted_at, request_id, seq, previous, link)
     SELECT id, sha256, generation, collector, evidence_type, source, target, control_id, snapshot_id, part, parts,
-           records, gaps, collected_at, size, ?, ?, ?, ? FROM item WHERE id = ?
+           records, gaps, collected_at, size, :evidence_id, :created_at, :accepted_at, :request_id, :seq, :previous,
+           :link
+    FROM item WHERE id = :id
 """
+HEAD = "SELECT seq, link FROM ledger ORDER BY seq DESC LIMIT 1"
 ITEM = "SELECT * FROM item WHERE id = ?"
 DELETE_ITEM = "DELETE FROM item WHERE id = ?"
 DELETE_BODY = "DELETE FROM body WHERE id = ?"
