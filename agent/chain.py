@@ -21,6 +21,7 @@ def facts(entry: Accepted) -> dict[str, Any]:
     """An entry as it is linked, exported and told: all that the agent knows of it, but for the link itself."""
     return {
         "seq": entry.seq,
+        "item": entry.id,
         "previous": entry.previous,
         "evidence_id": entry.evidence_id,
         "control_id": entry.control_id,

@@ -128,6 +128,17 @@ class Delivery(Table):
     )
 
 
+class Signing(Table):
+    """How the ledger of what was accepted is sealed, each day."""
+
+    signing_key_file: Path | None = Field(
+        default=None,
+        examples=["/etc/chequr-agent/ledger_signing_key"],
+        description="An Ed25519 private key (PEM) that signs its seals; else the credential `ledger_signing_key` or "
+        "`LEDGER_SIGNING_KEY`. Unsigned, where there is none.",
+    )
+
+
 class Capacity(Table):
     """How much of the disk the outbox may take. What is owed is never dropped to make room."""
 
@@ -236,6 +247,7 @@ class Config(BaseSettings):
     outbox: Capacity = Field(default_factory=Capacity)
     delivery: Delivery = Field(default_factory=Delivery)
     controls: Controls = Field(default_factory=Controls)
+    ledger: Signing = Field(default_factory=Signing)
     http: Http = Field(default_factory=Http)
     log: Log = Field(default_factory=Log)
     collectors: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -26,7 +26,6 @@ from agent.controls import ControlMap
 from agent.deliver import Deliverer
 from agent.errors import ChequrError
 from agent.items import Item, Settlement
-from agent.ledger import Ledger
 from agent.load import load
 from agent.lock import Locked, lock
 from agent.run import run_collector
@@ -34,6 +33,7 @@ from agent.runs import Runs
 from agent.store import DiskFull, StateBroken, StateUnusable, Store
 from agent.systemd import ServiceManager
 from agent.trigger import WallClock
+from agent.upkeep import upkeep
 from agent.vitals import Vitals
 from collectors.contract import Cancelled, EvidenceType
 
@@ -44,7 +44,7 @@ log = structlog.get_logger()
 
 _AGAIN = 5.0  # seconds before a deliverer that broke, say on a full disk, is started again
 _POSTPONED = 60.0  # seconds before a collector whose controls could not be read looks again
-_RUNS_KEPT = 400 * 86400.0
+_SOON = timedelta(minutes=1)  # after the start: one that is started anew each day keeps up, too
 
 
 class Daemon:
@@ -128,6 +128,8 @@ class Daemon:
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
         await asyncio.gather(delivering, *self._collections.values(), return_exceptions=True)
+        if not self._broken:
+            await asyncio.to_thread(self._keep_up)
         log.info("agent.stopped")
         if self._broken:
             raise self._broken
@@ -164,7 +166,10 @@ class Daemon:
     def _schedule(self) -> None:
         """Replaces all schedules. A run that was missed while nobody was here, or never was, is made up once, now."""
         self._scheduler.remove_all_jobs()
-        self._scheduler.add_job(self._prune, "interval", hours=24, id="prune", misfire_grace_time=None)
+        soon = datetime.now(UTC) + _SOON
+        self._scheduler.add_job(
+            self._keep_up, "interval", hours=24, next_run_time=soon, id="upkeep", misfire_grace_time=None
+        )
         self._scheduler.add_job(
             self._vitals.beat, "interval", seconds=self._vitals.pulse, id="beat", misfire_grace_time=None, coalesce=True
         )
@@ -245,10 +250,11 @@ class Daemon:
             if not self._stopping.is_set():
                 await asyncio.sleep(_AGAIN)
 
-    def _prune(self) -> None:
-        now = time.time()
-        Ledger(self._store).prune(before=now - self._loaded.config.delivery.receipts_keep_days * 86400.0)
-        Runs(self._store).prune(before=now - _RUNS_KEPT)
+    def _keep_up(self) -> None:
+        try:
+            upkeep(self._loaded, self._store, now=time.time())
+        except (OSError, StateUnusable) as error:
+            log.error("upkeep.failed", reason=str(error), remedy="none needed if it passes: it is done again tomorrow")
 
 
 def _nobody(_item: Item, _settlement: Settlement) -> None:

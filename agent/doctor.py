@@ -23,6 +23,7 @@ from agent.controls import ControlMap, Discovery
 from agent.endpoints import submit_evidence
 from agent.errors import BadRequest, ChequrError, Forbidden, TokenUnusable, Unauthorized, UnprocessableEntity
 from agent.outbox import Outbox
+from agent.seal import encode, fingerprint, signing_key
 from agent.store import StateUnusable, Store
 from agent.token import Token, is_due_for_rotation
 from collectors import registry
@@ -59,6 +60,7 @@ def examine(loaded: Loaded) -> Iterator[Finding]:
     yield from findings
     if state.level != "bad":
         yield from _age(loaded, key)
+    yield from _signing(loaded)
     controls = ControlMap(loaded.config.controls.map, workspace if loaded.config.controls.discover else None)
     if not loaded.enabled:
         yield Finding("note", "collectors", "none is enabled", "Add a [collectors.<name>] table.")
@@ -118,6 +120,16 @@ def _age(loaded: Loaded, key: Token) -> Iterator[Finding]:
             day = datetime.fromtimestamp(seen, UTC)
             remedy = "Rotate it in Chequr's settings, and put the new one in its place: a running agent takes it up."
             yield Finding("note", "token", f"{key.fingerprint} has been in use since {day:%Y-%m-%d}", remedy)
+
+
+def _signing(loaded: Loaded) -> Iterator[Finding]:
+    """A key that cannot be used leaves the ledger's seals unsigned, and keeps nothing from being delivered."""
+    try:
+        if key := signing_key(loaded.config.ledger.signing_key_file):
+            name = fingerprint(encode(key.public_key().public_bytes_raw()))
+            yield Finding("good", "ledger", f"its seals are signed with the key {name}")
+    except SecretMissing as error:
+        yield Finding("bad", "ledger", f"its seals cannot be signed: {error}", "Mend the key, or take it out.")
 
 
 def _try_to_write(client: Client) -> None:

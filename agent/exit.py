@@ -10,6 +10,7 @@ class Exit(IntEnum):
     FAILURE = 1
     USAGE = 2
     GAPS = 3
+    DIFFERENCE = 4
     UNDELIVERED = 75
     REFUSED = 77
     CONFIGURATION = 78
@@ -20,6 +21,7 @@ MEANING = {
     Exit.FAILURE: "internal failure",
     Exit.USAGE: "the command was not understood",
     Exit.GAPS: "collected with gaps: delivered, but incomplete",
+    Exit.DIFFERENCE: "a check found a difference",
     Exit.UNDELIVERED: "not everything was delivered; it is safe in the outbox: try again",
     Exit.REFUSED: "the API refuses the token",
     Exit.CONFIGURATION: "the configuration cannot be used",

@@ -5,7 +5,8 @@ beginning only.
 """
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from datetime import datetime
 from functools import partial
 from sqlite3 import Connection, Row
 
@@ -21,15 +22,33 @@ RECEIPTS_OF_SNAPSHOT = "SELECT * FROM ledger WHERE snapshot_id = ? ORDER BY id D
 COUNT = "SELECT count(*) FROM ledger"
 ENTRIES = "SELECT * FROM ledger WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 500"
 # Only the oldest go, in the order of their numbers, and never the last: so a number that is missing is missed.
-FORGETTABLE = """
+KEPT = """
     SELECT min(
         coalesce((SELECT min(id) FROM item), 9e18), (SELECT max(id) FROM ledger),
         coalesce((SELECT id FROM ledger WHERE accepted_at >= ? ORDER BY id LIMIT 1), 9e18)
     )
 """
 # The beginning of the chain that consists of such: an item that was refused for long comes late in it.
-FORGOTTEN = "SELECT coalesce(min(seq), 1) - 1 FROM ledger WHERE id >= ?"
-PRUNE = "DELETE FROM ledger WHERE seq <= ?"
+FORGETTABLE = """
+    SELECT * FROM ledger WHERE seq < (SELECT min(seq) FROM ledger WHERE id >= ?) ORDER BY seq DESC LIMIT 1
+"""
+FORGET = "DELETE FROM ledger WHERE seq <= ?"
+HIGHEST_FORGOTTEN = "SELECT coalesce(max(id), 0) FROM ledger WHERE seq <= ?"
+
+
+# Where a clock was set back the order of acceptance is not that of the instants: all between the two is in it.
+SPAN = """
+    SELECT (SELECT min(seq) FROM ledger WHERE accepted_at >= :since) AS first,
+           (SELECT max(seq) FROM ledger WHERE accepted_at < :until) AS last
+"""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of the chain, from the entry `first` to the entry `last`, both in it."""
+
+    first: int
+    last: int
 
 
 class Ledger:
@@ -68,11 +87,24 @@ class Ledger:
         number: int = self._store.read(lambda connection: connection.execute(COUNT).fetchone()[0])
         return number
 
-    def prune(self, *, before: float) -> int:
-        """Forgets receipts accepted before an instant, in seconds since the epoch; how many there were."""
-        pruned, kept = self._store.write(lambda connection: _prune(connection, before))
-        self._store.forget(kept - 1)
-        return pruned
+    def span(self, since: datetime, until: datetime) -> Span | None:
+        """What was accepted from one instant, aware, until before another; None where nothing was."""
+        instants = {"since": since.timestamp(), "until": until.timestamp()}
+        row = self._store.read(lambda connection: connection.execute(SPAN, instants).fetchone())
+        if row["first"] is None or row["last"] is None or row["first"] > row["last"]:
+            return None
+        return Span(row["first"], row["last"])
+
+    def forgettable(self, *, before: float) -> Accepted | None:
+        """The last entry of the chain's beginning that was all accepted before an instant; None where there is none."""
+        row = self._store.read(partial(_forgettable, before))
+        return _entry(row) if row else None
+
+    def forget(self, up_to: int) -> int:
+        """Forgets the entries up to this number; how many there were."""
+        forgotten, highest = self._store.write(lambda connection: _forget(connection, up_to))
+        self._store.forget(highest)
+        return forgotten
 
 
 def _page(after: int, until: int, connection: Connection) -> list[Row]:
@@ -83,7 +115,13 @@ def _entry(row: Row) -> Accepted:
     return Accepted(**{each.name: row[each.name] for each in fields(Accepted)})
 
 
-def _prune(connection: Connection, before: float) -> tuple[int, int]:
-    kept = int(connection.execute(FORGETTABLE, (before,)).fetchone()[0] or 0)
-    last = connection.execute(FORGOTTEN, (kept,)).fetchone()[0]
-    return connection.execute(PRUNE, (last,)).rowcount, kept
+def _forgettable(before: float, connection: Connection) -> Row | None:
+    kept = int(connection.execute(KEPT, (before,)).fetchone()[0] or 0)
+    row: Row | None = connection.execute(FORGETTABLE, (kept,)).fetchone()
+    return row
+
+
+def _forget(connection: Connection, up_to: int) -> tuple[int, int]:
+    """How many there were, and the highest number of their items."""
+    highest: int = connection.execute(HIGHEST_FORGOTTEN, (up_to,)).fetchone()[0]
+    return connection.execute(FORGET, (up_to,)).rowcount, highest

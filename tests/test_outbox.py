@@ -270,16 +270,6 @@ def test_export(outbox, tmp_path):
     assert outbox.export(tmp_path / "out") == 1
 
 
-def test_receipts_are_forgotten_in_time(store, outbox):
-    """Receipts older than the time for which they are kept go, and no others."""
-    ids = _put(outbox, 1, 2)
-    outbox.claim(2, now=NOW)
-    for item_id, at in zip(ids, (NOW, NOW + DAY), strict=True):
-        outbox.settle([Accept(item_id, f"ev_{item_id}", None, None)], now=at)
-    assert Ledger(store).prune(before=NOW + 1) == 1
-    assert [receipt.id for receipt in Ledger(store).receipts()] == [ids[1]]
-
-
 # ── Damage ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

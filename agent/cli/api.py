@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.options import ConfigPath, Json, start
+from agent.cli.options import TIMES, ConfigPath, Json, start
 
 controls = typer.Typer(help="The workspace's controls, from the API.", no_args_is_help=True)
 
@@ -66,12 +66,11 @@ def show(
         table(("evidence", "source", "signal", "collected"), rows)
 
 
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 From = Annotated[
     datetime | None,
-    typer.Option("--from", metavar="TIME", formats=_FORMATS, help="UTC, as in 2026-04-01. [default: 7 days ago]"),
+    typer.Option("--from", metavar="TIME", formats=TIMES, help="UTC, as in 2026-04-01. [default: 7 days ago]"),
 ]
-To = Annotated[datetime | None, typer.Option("--to", metavar="TIME", formats=_FORMATS, help="UTC. [default: now]")]
+To = Annotated[datetime | None, typer.Option("--to", metavar="TIME", formats=TIMES, help="UTC. [default: now]")]
 Actor = Annotated[str | None, typer.Option(metavar="ID", help="Only of this user or API key.")]
 
 

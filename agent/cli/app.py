@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import api, catalogue, collect, config, demo, doctor, outbox, sandbox, status, support
+from agent.cli import api, catalogue, collect, config, demo, doctor, ledger, outbox, sandbox, status, support
 
 HELP = """Collects compliance evidence and delivers it to Chequr, once, whatever breaks on the way.
 
@@ -23,6 +23,7 @@ app.command(rich_help_panel=WORK)(collect.collect)
 app.command(rich_help_panel=WORK)(collect.deliver)
 app.command(rich_help_panel=LOOK)(status.status)
 app.add_typer(outbox.app, name="outbox", rich_help_panel=LOOK)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(doctor.doctor)
 app.command("support-bundle", rich_help_panel=LOOK)(support.support_bundle)
 app.add_typer(config.app, name="config", rich_help_panel=LOOK)

@@ -121,6 +121,7 @@ def deliver(
     from agent.cli.deliver import delivered
     from agent.cli.output import print_json, say
     from agent.store import Store
+    from agent.upkeep import upkeep
 
     loaded = start(config, verbose=verbose, quiet=True)
     with (
@@ -128,6 +129,7 @@ def deliver(
         counted(loaded, store, metrics_file, pushgateway) as metrics,
     ):
         delivery = delivered(loaded, store, patience=wait, watch=metrics.settled if metrics else None)
+        upkeep(loaded, store, now=time.time())
     if json:
         print_json(asdict(delivery))
     else:
@@ -241,6 +243,7 @@ def _collect(
     from agent.cli.deliver import Delivery, delivered
     from agent.cli.output import print_json
     from agent.cli.summary import print_summary, summary
+    from agent.upkeep import upkeep
 
     loaded, store = work.loaded, work.store
     controls, api_error = connect.control_map(loaded, connect.token(loaded))
@@ -248,6 +251,7 @@ def _collect(
     items = [item for report in reports for item in report.items]
     watch = work.metrics.settled if work.metrics else None
     delivery = delivered(loaded, store, items, patience=wait, watch=watch) if deliver_too else Delivery.none()
+    upkeep(loaded, store, now=time.time())
     if as_json:
         print_json(summary(store, reports, delivery))
     else:

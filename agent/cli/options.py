@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from agent.config import Loaded
 
+TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
+
 ConfigPath = Annotated[
     Path | None,
     typer.Option(
