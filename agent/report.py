@@ -12,7 +12,7 @@ Outcome = Literal["complete", "incomplete", "failed"]
 State = Literal["queued", "unchanged", "unmapped", "printed", "unkept"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What became of one evidence type at one target.
 

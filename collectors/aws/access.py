@@ -1,8 +1,9 @@
 """The way into one account: its credentials, who they turn out to be, and clients that use them."""
 
+import ctypes
 import gc
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -78,9 +79,7 @@ class Access:
             is_over = self._places == 0
         if is_over:
             self.reads.clear()
-            # A session and its clients are full of cycles, and by itself the garbage collector comes by too seldom: in
-            # a run over a hundred accounts they would pile up.
-            gc.collect()
+            _give_back()
 
     def _ask(self) -> Caller:
         with translation("sts:GetCallerIdentity", None), closing(self.client("sts", self.home)) as sts:
@@ -136,3 +135,14 @@ def _home(session: Session, account: AccountSettings, regions: tuple[str, ...] |
         if region and account.partition in (None, session.core.get_partition_for_region(region)):
             return str(region)
     return FIRST_REGIONS.get(account.partition or "aws", FIRST_REGIONS["aws"])
+
+
+def _give_back() -> None:
+    """Lets go of what an account leaves behind: in a run over a hundred of them it would pile up.
+
+    A session and its clients are full of cycles, for which the garbage collector comes by too seldom by itself. And
+    glibc keeps what was freed in the middle of its heap, in pieces that the next account's answers do not fit into.
+    """
+    gc.collect()
+    with suppress(OSError, AttributeError):  # another libc
+        ctypes.CDLL(None).malloc_trim(0)

@@ -5,13 +5,15 @@ install it; its Python is copied to where units that hide /root and /home can se
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,39 @@ class Machine:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
         file.chmod(mode)
+
+    @contextmanager
+    def memory_limited(self, unit: str, limit: int) -> Iterator[None]:
+        """Lets a unit's main process have so many bytes more, by the kernel's own means: for where no memory is
+        accounted for inside. Skips the test where the kernel does not do that here.
+        """
+        with ExitStack() as undo:
+            folder = Path(undo.enter_context(tempfile.TemporaryDirectory()))
+            _mounted(undo, folder, "-t", "cgroup", "-o", "memory", "cgroup")
+            group = folder / f"agent-{os.getpid()}"
+            group.mkdir()
+            undo.callback(self._leave, group)
+            (group / "memory.limit_in_bytes").write_text(str(limit))
+            (group / "cgroup.procs").write_text(str(self._outside(int(self.show(unit, "MainPID")["MainPID"]))))
+            yield
+
+    def _leave(self, group: Path) -> None:
+        for process in (group / "cgroup.procs").read_text().split():
+            (group.parent / "cgroup.procs").write_text(process)
+        self.eventually(lambda: not (group / "cgroup.procs").read_text(), "nobody in the group")
+        group.rmdir()
+
+    def _outside(self, inside: int) -> int:
+        """The number that a process has for the one who booted the system."""
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with suppress(OSError):
+                numbers = re.findall(r"^NSpid:\s*(.*)$", status.read_text(), re.MULTILINE)[0].split()
+                if numbers[1:] == [str(inside)] and self._is_inside(status.parent):
+                    return int(numbers[0])
+        raise AssertionError(f"no process is {inside} inside")
+
+    def _is_inside(self, process: Path) -> bool:
+        return (process / "ns/pid").readlink() == Path(f"/proc/{self._init}/ns/pid").readlink()
 
     def drop_in(self, unit: str, text: str) -> None:
         """Changes a unit for this test only."""
