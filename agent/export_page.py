@@ -99,12 +99,12 @@ def _seal(seal: Seal) -> Sequence[str]:
 
 def _entry(told: Mapping[str, Any]) -> Sequence[str]:
     part = f" (part {told['part']} of {told['parts']})" if told["parts"] > 1 else ""
-    gaps = f", {told['gaps']} gaps" if told["gaps"] else ""
+    gaps = f", gaps: {told['gaps']}" if told["gaps"] else ""
     return (
         str(told["seq"]),
         escape(told["created_at"] or told["accepted_at"]),
         escape(told["control_id"]),
-        escape(f"{told['evidence_type']}{part}: {told['records']} records{gaps}"),
+        escape(f"{told['evidence_type']}{part}, records: {told['records']}{gaps}"),
         escape(told["target"]),
         escape(told["collected_at"]),
         f"<code>{escape(told['evidence_id'])}</code>",

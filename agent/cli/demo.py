@@ -49,8 +49,10 @@ def demo(*, keep: Keep = None) -> None:
         say("Once more the files only: what was delivered is not sent again.\n")
         second = _agent(config, sandbox, "collect", "manual")
         _agent(config, sandbox, "status")
+        say("What the API accepted is a chain that nobody can change unseen.\n")
+        third = _agent(config, sandbox, "ledger", "verify")
         _say_what_next(sandbox, config if keep else None)
-    raise typer.Exit(next((code for code in (first, second) if code not in (0, 3)), 0))
+    raise typer.Exit(next((code for code in (first, second, third) if code not in (0, 3)), 0))
 
 
 def _available() -> list[str]:
