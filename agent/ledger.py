@@ -20,6 +20,8 @@ RECEIPTS = "SELECT * FROM ledger ORDER BY id DESC LIMIT ?"
 RECEIPTS_OF_ITEM = "SELECT * FROM ledger WHERE id = ? LIMIT ?"
 RECEIPTS_OF_SNAPSHOT = "SELECT * FROM ledger WHERE snapshot_id = ? ORDER BY id DESC LIMIT ?"
 COUNT = "SELECT count(*) FROM ledger"
+LATEST = "SELECT * FROM latest ORDER BY control_id, evidence_type"
+DAYS = "SELECT * FROM day WHERE day >= ? ORDER BY day"
 ENTRIES = "SELECT * FROM ledger WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 500"
 # Only the oldest go, in the order of their numbers, and never the last: so a number that is missing is missed.
 KEPT = """
@@ -49,6 +51,31 @@ class Span:
 
     first: int
     last: int
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The last evidence of one type that was accepted for one control. `accepted_at` is seconds since the epoch."""
+
+    control_id: str
+    evidence_type: str
+    source: str
+    seq: int
+    evidence_id: str
+    collected_at: str
+    accepted_at: float
+    gaps: int
+
+
+@dataclass(frozen=True)
+class Day:
+    """What was accepted on one day, in UTC; `day` counts from the epoch, `bytes` are those of the requests."""
+
+    day: int
+    items: int
+    records: int
+    gaps: int
+    bytes: int
 
 
 class Ledger:
@@ -86,6 +113,16 @@ class Ledger:
     def count(self) -> int:
         number: int = self._store.read(lambda connection: connection.execute(COUNT).fetchone()[0])
         return number
+
+    def latest(self) -> list[Latest]:
+        """By control and evidence type."""
+        rows = self._store.read(lambda connection: connection.execute(LATEST).fetchall())
+        return [Latest(**row) for row in rows]
+
+    def days(self, since: int) -> list[Day]:
+        """The days from a number on that anything was accepted on, oldest first."""
+        rows = self._store.read(lambda connection: connection.execute(DAYS, (since,)).fetchall())
+        return [Day(**row) for row in rows]
 
     def span(self, since: datetime, until: datetime) -> Span | None:
         """What was accepted from one instant, aware, until before another; None where nothing was."""

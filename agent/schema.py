@@ -68,6 +68,38 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX ledger_snapshot ON ledger (snapshot_id);
     CREATE INDEX ledger_evidence ON ledger (evidence_id);
+    CREATE TABLE latest (                  -- the last entry of the ledger for each control and evidence type
+        control_id    TEXT NOT NULL,
+        evidence_type TEXT NOT NULL,
+        source        TEXT NOT NULL,
+        seq           INTEGER NOT NULL,
+        evidence_id   TEXT NOT NULL,
+        collected_at  TEXT NOT NULL,
+        accepted_at   REAL NOT NULL,
+        gaps          INTEGER NOT NULL,
+        PRIMARY KEY (control_id, evidence_type)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE day (                     -- what was accepted on each day
+        day     INTEGER PRIMARY KEY,        -- UTC, counted from the epoch
+        items   INTEGER NOT NULL,
+        records INTEGER NOT NULL,
+        gaps    INTEGER NOT NULL,
+        bytes   INTEGER NOT NULL
+    ) STRICT;
+    -- Both follow from the ledger, also where it is filled anew after damage. Neither statement clashes with a row that
+    -- is there: what fills the ledger would decide what is done then.
+    CREATE TRIGGER ledger_entered AFTER INSERT ON ledger BEGIN
+        INSERT OR IGNORE INTO latest
+            VALUES (new.control_id, new.evidence_type, new.source, 0, '', '', 0, 0);
+        UPDATE latest
+            SET source = new.source, seq = new.seq, evidence_id = new.evidence_id, collected_at = new.collected_at,
+                accepted_at = new.accepted_at, gaps = new.gaps
+            WHERE (control_id, evidence_type) = (new.control_id, new.evidence_type) AND seq < new.seq;
+        INSERT OR IGNORE INTO day VALUES (cast(new.accepted_at / 86400 AS INTEGER), 0, 0, 0, 0);
+        UPDATE day
+            SET items = items + 1, records = records + new.records, gaps = gaps + new.gaps, bytes = bytes + new.size
+            WHERE day = cast(new.accepted_at / 86400 AS INTEGER);
+    END;
     CREATE TABLE checkpoint (              -- how far each population was read, and which revision of a place was taken
         collector     TEXT NOT NULL,
         evidence_type TEXT NOT NULL,
@@ -115,7 +147,7 @@ MIGRATIONS = (
         fingerprint TEXT NOT NULL UNIQUE,
         first_seen  REAL NOT NULL
     ) STRICT;
-    """,
+    """,  # noqa: S608 our own columns
 )
 
 

@@ -91,6 +91,21 @@ def test_the_last_entry_stays(store):
     assert [entry.evidence_id for entry in Ledger(store).entries()] == ["ev_3"]
 
 
+def test_the_latest_of_each_control(store):
+    """For each control and evidence type the last entry is known, and for each day what was accepted on it."""
+    accept(store, 2, 1)
+    accept(store, 3, now=NOW + DAY)
+    ledger = Ledger(store)
+    (latest,) = ledger.latest()
+    assert (latest.evidence_id, latest.seq, latest.accepted_at) == ("ev_3", 3, NOW + DAY)
+    first = int(NOW // DAY)
+    size = len(made(1).body)
+    assert [(day.day, day.items, day.bytes) for day in ledger.days(0)] == [(first, 2, 2 * size), (first + 1, 1, size)]
+    assert [day.day for day in ledger.days(first + 1)] == [first + 1]
+    forget(store, before=NOW + DAY)
+    assert (ledger.latest(), len(ledger.days(0))) == ([latest], 2)
+
+
 # ── Proof ──
 
 
