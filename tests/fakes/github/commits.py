@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tests.fakes.github.answers import digits, fault, time
-from tests.fakes.github.connections import Resolver, paged, whole
+from tests.fakes.github.answers import digits, time
+from tests.fakes.github.connections import Resolver, granted, paged, whole
 from tests.fakes.github.people import user
 
 if TYPE_CHECKING:
@@ -23,13 +23,11 @@ def target(github: "GitHub", number: int) -> dict:
     """The newest commit of a default branch, with its history."""
 
     def history(info: object, since: str, until: str, **asked: object) -> dict:
-        if "contents" in github.denied:
-            raise fault("FORBIDDEN", "Resource not accessible by integration")
         first, last = (datetime.fromisoformat(each).astimezone(UTC) for each in (since, until))
         found = [index for index in range(count(number)) if first <= committed_at(github, index) <= last]
         return paged(found, lambda index: commit(github, number, index))(info, **asked)
 
-    return {**commit(github, number, 0), "history": history}
+    return {**commit(github, number, 0), "history": granted(github, "contents", history)}
 
 
 def committed_at(github: "GitHub", index: int) -> datetime:
@@ -75,10 +73,4 @@ def commit(github: "GitHub", number: int, index: int) -> dict:
 
 def _pulls(github: "GitHub", index: int, at: str) -> Resolver:
     pulls = [] if is_direct(index) else [{"number": 900 + index, "mergedAt": at, "baseRefName": "main"}]
-
-    def shown(info: object, **asked: object) -> dict:
-        if "pull_requests" in github.denied:
-            raise fault("FORBIDDEN", "Resource not accessible by integration")
-        return whole(*pulls)(info, **asked)
-
-    return shown
+    return granted(github, "pull_requests", whole(*pulls))

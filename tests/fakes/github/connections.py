@@ -2,7 +2,12 @@
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tests.fakes.github.answers import NO_GRANT, fault
+
+if TYPE_CHECKING:
+    from tests.fakes.github.server import GitHub
 
 Resolver = Callable[..., Any]
 
@@ -35,3 +40,14 @@ def paged(nodes: Sequence, made: Callable[[Any], dict] = lambda node: node) -> R
         return {**found, "nodes": shown, "edges": shown}
 
     return connection
+
+
+def granted(github: "GitHub", permission: str, resolve: Resolver) -> Resolver:
+    """A field that is shown to who has the permission."""
+
+    def shown(info: object, **asked: object) -> object:
+        if permission in github.denied:
+            raise fault("FORBIDDEN", NO_GRANT)
+        return resolve(info, **asked)
+
+    return shown

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from graphql import GraphQLSchema, build_schema, graphql_sync
 
 from tests.fakes.github.answers import Answer, error, fault
-from tests.fakes.github.connections import paged
+from tests.fakes.github.connections import granted, paged
 from tests.fakes.github.people import identity_provider, member, team
 from tests.fakes.github.pulls import search
-from tests.fakes.github.repositories import granted, repository
+from tests.fakes.github.repositories import repository
 
 if TYPE_CHECKING:
     from tests.fakes.github.server import GitHub
@@ -38,14 +38,14 @@ def executed(github: "GitHub", body: dict) -> Answer:
 def _organization(github: "GitHub", login: str) -> dict:
     if login != "acme":
         raise fault("NOT_FOUND", f"Could not resolve to an Organization with the login of '{login}'.")
-    if "metadata" in github.denied:
-        raise fault("FORBIDDEN", "Resource not accessible by integration")
     everybody = max(github.members, github.members_without)
     provider = identity_provider(github) if github.single_sign_on else None
     return {
         "login": login,
         "viewerCanAdminister": github.owner,
-        "repositories": paged(range(github.repositories), lambda number: repository(github, number)),
+        "repositories": granted(
+            github, "metadata", paged(range(github.repositories), lambda number: repository(github, number))
+        ),
         "membersWithRole": granted(github, "members", paged(range(everybody), lambda number: member(github, number))),
         "teams": granted(github, "members", paged(range(github.teams), lambda number: team(github, number))),
         "team": granted(github, "members", lambda _info, slug: _team(github, slug)),

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tests.fakes.github.answers import Answer, Listed, fault, not_found, refusal, time
-from tests.fakes.github.connections import paged
+from tests.fakes.github.answers import Answer, Listed, not_found, refusal, time
+from tests.fakes.github.connections import Resolver, granted, paged
 from tests.fakes.github.routes import route
 
 if TYPE_CHECKING:
@@ -107,11 +107,14 @@ def team(github: "GitHub", number: int) -> dict:
         "createdAt": "2023-02-01T10:00:00Z",
         "parentTeam": team(github, 1) if number == 2 else None,
         "members": paged(people, lambda each: {"role": ROLES[each != people[0]], "node": user(each)}),
-        "repositories": paged(
-            [each for each in range(github.repositories) if has(github, number, each)],
-            lambda each: {"permission": "ADMIN" if number == 0 else "WRITE", "node": github.repository(each)},
-        ),
+        "repositories": granted(github, "metadata", _repositories(github, number)),
     }
+
+
+def _repositories(github: "GitHub", number: int) -> Resolver:
+    found = [each for each in range(github.repositories) if has(github, number, each)]
+    permission = "ADMIN" if number == 0 else "WRITE"
+    return paged(found, lambda each: {"permission": permission, "node": github.repository(each)})
 
 
 def has(github: "GitHub", number: int, repository: int) -> bool:
@@ -143,13 +146,12 @@ def _edge(github: "GitHub", repository: int, number: int) -> dict:
         source = {"__typename": "Repository", "nameWithOwner": f"acme/service-{repository:03d}"}
         sources.append({"permission": "WRITE", "roleName": "maintain", "source": source})
 
-    def shown(_info: object) -> list[dict]:
-        if "members" in github.denied:
-            raise fault("FORBIDDEN", "Resource not accessible by integration")
-        return sources
-
     permission = "ADMIN" if owner else "MAINTAIN" if len(sources) > 1 else "READ"
-    return {"permission": permission, "node": user(number), "permissionSources": shown}
+    return {
+        "permission": permission,
+        "node": user(number),
+        "permissionSources": granted(github, "members", lambda _info: sources),
+    }
 
 
 # ── Single sign-on ─────────────────────────────────────────────────────────────────────────────────────────────────

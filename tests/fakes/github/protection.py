@@ -57,11 +57,10 @@ def active_rules(number: int) -> Resolver:
 
 
 def classic(github: "GitHub", number: int) -> dict | None:
-    """The classic protection of the default branch; who may not administer the repository is told of none."""
+    """The classic protection of the default branch; who lacks the permission is told of none."""
     if f"acme/service-{number:03d}" in github.forbidden_repositories:
         raise fault("FORBIDDEN", "Resource not accessible by integration")
-    hidden = not github.admin and "administration" in github.denied
-    return _rule(number) if _is_classic(number) and not hidden else None
+    return _rule(number) if _is_classic(number) and "administration" not in github.denied else None
 
 
 def _rule(number: int) -> dict:

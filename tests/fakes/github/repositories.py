@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tests.fakes.github.answers import Listed, fault, time
 from tests.fakes.github.commits import target
-from tests.fakes.github.connections import Resolver, paged, whole
+from tests.fakes.github.connections import Resolver, granted, paged, whole
 from tests.fakes.github.deployments import deployments, environments
 from tests.fakes.github.files import codeowners, file, has_policy
 from tests.fakes.github.people import outsiders, reach
@@ -115,15 +115,6 @@ def repository(github: "GitHub", number: int) -> dict:
         "releases": granted(github, "contents", releases(github, number)),
         "pullRequests": granted(github, "pull_requests", github.pulls.of(number)),
     }
-
-
-def granted(github: "GitHub", permission: str, resolve: Resolver) -> Resolver:
-    def shown(info: object, **asked: object) -> object:
-        if permission in github.denied:
-            raise fault("FORBIDDEN", "Resource not accessible by integration")
-        return resolve(info, **asked)
-
-    return shown
 
 
 def _branch(github: "GitHub", number: int) -> dict:
