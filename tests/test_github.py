@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from graphql import parse, validate
 from pydantic import ValidationError
 
-from collectors.contract import Cancelled, EvidenceType, Gap, Journal, Period, Run, journaling
-from collectors.errors import CollectionError, Unauthenticated, Unavailable
+from collectors.contract import Cancelled, Journal, Period, journaling
+from collectors.errors import Unauthenticated, Unavailable
 from collectors.github import SOURCE, queries
 from collectors.github.branch import protection
 from collectors.github.graphql import Query
@@ -29,40 +29,10 @@ from collectors.github.links import next_page
 from collectors.github.org import two_factor
 from collectors.github.patience import Reply, wait_after
 from collectors.github.pull_request import reviews
-from collectors.github.targets import Organization
 from tests.fakes.github import Fault, GitHub, schema
+from tests.github_reader import MONTH, UNTIL, Reader
 
-UNTIL = datetime(2026, 4, 15, tzinfo=UTC)
-MONTH = Period(UNTIL - timedelta(days=30), UNTIL)
 HTML = {"body": b"<html>Sign in to the guest network</html>", "headers": {"Content-Type": "text/html"}}
-
-
-class Reader:
-    """Reads one organization of a fake, and keeps what a run is told."""
-
-    def __init__(self, github: GitHub, folder: Path, pool: ThreadPoolExecutor, **settings):
-        token = folder / "token"
-        token.write_text(github.token)
-        identity = {} if "app_id" in settings else {"token_file": token}
-        keys = {"organizations": ["acme"], "base_url": github.url, **identity, **settings}
-        self.cancelled = threading.Event()
-        self.waits: list[tuple[str, float]] = []
-        self.run = Run("github", UNTIL, pool, 4, self.cancelled, lambda *wait: self.waits.append(wait))
-        (target,) = SOURCE.connect(SOURCE.settings.model_validate(keys), self.run)
-        assert isinstance(target, Organization)
-        self.target = target
-
-    def read(self, kind: EvidenceType, period: Period | None = None) -> tuple[list, list[Gap]]:
-        seen, gaps = [], []
-        try:
-            for outcome in kind(self.target, period):
-                (gaps if isinstance(outcome, Gap) else seen).append(outcome)
-        except CollectionError as error:
-            gaps.append(error.gap())
-        return seen, gaps
-
-    def close(self) -> None:
-        self.target.close()
 
 
 @pytest.fixture(scope="module")
@@ -266,6 +236,19 @@ def test_a_count_that_differs_is_a_gap(tmp_path, pool):
         assert len(seen) == 5
         assert gap.kind == "unavailable"
         assert "counts 7" in gap.message
+
+
+def test_a_search_that_hides_is_not_an_empty_one(tmp_path, pool):
+    """GitHub's search finds nothing, without a word, for who may not read pull requests: that is a gap, not an absence.
+
+    Each repository that shows merges of the period is asked, so what the search alone hides is named.
+    """
+    with GitHub(repositories=3, pulls=5, until=UNTIL) as github, closing(Reader(github, tmp_path, pool)) as reader:
+        github.search_hides = True
+        seen, gaps = reader.read(reviews, MONTH)
+        assert seen == []
+        assert {gap.permission for gap in gaps} == {"pull_requests:read"}
+        assert {gap.resource for gap in gaps} == {f"acme/service-{n % 3:03d}#{n}" for n in range(5)}
 
 
 def test_a_slice_that_fails_leaves_the_others(tmp_path, pool):

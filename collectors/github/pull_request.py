@@ -9,6 +9,7 @@ from pydantic import Field
 from collectors.contract import Cancelled, Gap, Period, Record, evidence
 from collectors.errors import AccessDenied, CollectionError, Omitted, Unavailable
 from collectors.github.graphql import Node
+from collectors.github.merges import Expected
 from collectors.github.queries import CHECKS, CONTENTS, MERGED_PULL_REQUESTS, PULL_REQUESTS, STATUSES
 from collectors.github.selected import kind, login
 from collectors.github.slices import SECOND, Slice, halves, whole_seconds
@@ -70,12 +71,18 @@ def reviews(organization: Organization, period: Period) -> Iterator[PullRequestR
     """Every pull request merged into the default branch of its repository in the period, with who wrote, approved and
     merged it, and the checks on its last commit.
 
-    The population is whole: what was read is counted against what GitHub says there is, and a difference is a gap.
+    The population is whole: what was read is counted against what GitHub says there is, and a difference is a gap. So
+    is what a repository shows and the search does not.
     """
-    return _slice(organization, whole_seconds(period), period)
+    expected = Expected()
+    yield from expected.read(organization, period)
+    yield from _slice(organization, whole_seconds(period), period, expected)
+    yield from expected.gaps()
 
 
-def _slice(organization: Organization, part: Slice, period: Period) -> Iterator[PullRequestReviews | Gap]:
+def _slice(
+    organization: Organization, part: Slice, period: Period, expected: Expected
+) -> Iterator[PullRequestReviews | Gap]:
     """What one search finds. A search gives out only so many results: where there are more, each half is searched."""
     search = f"org:{organization.login} is:pr is:merged merged:{part.name}"
     pages = organization.pages(MERGED_PULL_REQUESTS, ("search",), {"search": search}, size=PAGE, keep=False)
@@ -83,7 +90,7 @@ def _slice(organization: Organization, part: Slice, period: Period) -> Iterator[
     for page in pages:
         counted = page.connection["issueCount"]
         if counted > MOST_RESULTS:
-            yield from _halves(organization, part, period, counted)
+            yield from _halves(organization, part, period, expected, counted)
             return
         yield from (fault.error.gap(part.name) for fault in page.faults)
         for node in page.nodes:
@@ -94,6 +101,7 @@ def _slice(organization: Organization, part: Slice, period: Period) -> Iterator[
                 yield from _unseen(node, part)
             elif node.value["id"] not in seen:  # what is merged meanwhile can push a result onto the next page
                 seen.add(node.value["id"])
+                expected.found(node.value["id"])
                 if organization.selects(node.value["repository"]):
                     yield from _seen(node, node.value, period)
     if counted != len(seen) + hidden:
@@ -102,17 +110,19 @@ def _slice(organization: Organization, part: Slice, period: Period) -> Iterator[
 
 
 def _halves(
-    organization: Organization, part: Slice, period: Period, counted: int
+    organization: Organization, part: Slice, period: Period, expected: Expected, counted: int
 ) -> Iterator[PullRequestReviews | Gap]:
     """Both halves of a slice; where one fails, the other is still read."""
     if part.until - part.since <= SECOND:
+        expected.searched = False
         message = f"{counted} pull requests were merged in one second, and a search gives out {MOST_RESULTS}"
         yield Unavailable(message, operation=MERGED_PULL_REQUESTS.operation).gap(part.name)
         return
     for half in halves(part):
         try:
-            yield from _slice(organization, half, period)
+            yield from _slice(organization, half, period, expected)
         except CollectionError as error:
+            expected.searched = False
             yield error.gap(half.name)
 
 

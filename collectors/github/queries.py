@@ -178,3 +178,26 @@ query MergedPullRequests($search: String!, $first: Int!, $after: String) {
     PULL_REQUESTS,
     {"commits": CONTENTS, "statusCheckRollup": CHECKS, "contexts": STATUSES},
 )
+
+LATEST_MERGES = Query(
+    "LatestMerges",
+    """
+query LatestMerges($login: String!, $first: Int!, $after: String) {
+  organization(login: $login) {
+    repositories(first: $first, after: $after, ownerAffiliations: [OWNER], orderBy: {field: NAME, direction: ASC}) {
+      pageInfo { hasNextPage endCursor }
+      nodes {
+        nameWithOwner
+        isArchived
+        isFork
+        pullRequests(first: 5, states: [MERGED], orderBy: {field: UPDATED_AT, direction: DESC}) {
+          nodes { id number mergedAt }
+        }
+      }
+    }
+  }
+}
+""",
+    PULL_REQUESTS,
+    {},
+)

@@ -97,7 +97,8 @@ def _checks(merged_at: datetime) -> Resolver:
 def search(github: "GitHub", query: str, first: int, after: str | None = None) -> dict:
     """Who may not read pull requests finds none, and is not told so."""
     since, until = re.search(r"\borg:acme is:pr is:merged merged:(\S+)\.\.(\S+)", query).groups()
-    found = range(0) if "pull_requests" in github.denied else github.pulls.between(since, until)
+    hidden = github.search_hides or "pull_requests" in github.denied
+    found = range(0) if hidden else github.pulls.between(since, until)
     shown = page(found[:MOST_RESULTS], first, after)
     nodes = [_shown(github, github.pulls[number]) for number in shown["nodes"]]
     return {**shown, "nodes": nodes, "issueCount": len(found) + github.miscounted}

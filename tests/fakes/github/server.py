@@ -70,7 +70,7 @@ class GitHub(ThreadingHTTPServer):
         self.scopes: str | None = None
         self.denied: set[str] = set()
         self.forbidden_repositories: set[str] = set()
-        self.bypass_hidden = self.shows_secrets = False
+        self.bypass_hidden = self.search_hides = self.shows_secrets = False
         self.statuses_hidden: set[tuple[int, int]] = set()
         self.two_factor: bool | None = True
         self.single_sign_on = True

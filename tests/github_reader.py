@@ -1,0 +1,43 @@
+"""Reads one organization of the local GitHub, as a run does."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from collectors.contract import EvidenceType, Gap, Period, Run
+from collectors.errors import CollectionError
+from collectors.github import SOURCE
+from collectors.github.targets import Organization
+from tests.fakes.github import GitHub
+
+UNTIL = datetime(2026, 4, 15, tzinfo=UTC)
+MONTH = Period(UNTIL - timedelta(days=30), UNTIL)
+
+
+class Reader:
+    """Reads one organization of a fake, and keeps what a run is told."""
+
+    def __init__(self, github: GitHub, folder: Path, pool: ThreadPoolExecutor, **settings):
+        token = folder / "token"
+        token.write_text(github.token)
+        identity = {} if "app_id" in settings else {"token_file": token}
+        keys = {"organizations": ["acme"], "base_url": github.url, **identity, **settings}
+        self.cancelled = threading.Event()
+        self.waits: list[tuple[str, float]] = []
+        self.run = Run("github", UNTIL, pool, 4, self.cancelled, lambda *wait: self.waits.append(wait))
+        (target,) = SOURCE.connect(SOURCE.settings.model_validate(keys), self.run)
+        assert isinstance(target, Organization)
+        self.target = target
+
+    def read(self, kind: EvidenceType, period: Period | None = None) -> tuple[list, list[Gap]]:
+        seen, gaps = [], []
+        try:
+            for outcome in kind(self.target, period):
+                (gaps if isinstance(outcome, Gap) else seen).append(outcome)
+        except CollectionError as error:
+            gaps.append(error.gap())
+        return seen, gaps
+
+    def close(self) -> None:
+        self.target.close()
