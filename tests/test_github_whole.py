@@ -3,12 +3,25 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 
 from collectors.contract import Journal, Period, journaling
 from collectors.registry import evidence_types
-from tests.fakes.github import GitHub, actions, alerts, commits, deployments, files, logs, people, tokens
+from tests.fakes.github import (
+    Fault,
+    GitHub,
+    actions,
+    alerts,
+    commits,
+    deployments,
+    files,
+    logs,
+    people,
+    releases,
+    tokens,
+)
 from tests.github_reader import UNTIL, Reader
 
 REPOSITORIES, PULLS = 12, 40
@@ -245,3 +258,24 @@ def test_what_is_denied_is_a_gap_and_never_a_record(wholes, tmp_path, pool, name
     assert "denied" in {gap.kind for gap in gaps}
     for record in dumped(seen):
         assert any(fits(record, each) for each in whole[name]), record
+
+
+# ── Half of it seen ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_releases_outlast_what_is_not_told_of_their_files(github, reader):
+    """Where an attestation cannot be read, its release is told with null, and the repository has a gap."""
+    kind = KINDS["github_releases"]
+    at = f"/repos/acme/service-008/attestations/{quote(releases.digest(8, 0), safe='')}"
+    github.faults.append(Fault(at, 200, b"<html>"))
+    seen, (gap,) = reader.read(kind, period(kind))
+    attested = {(each.repository[-3:], each.tag): each.assets[0].attested for each in seen}
+    assert attested == {
+        ("000", "v3"): True,
+        ("000", "v2"): True,
+        ("004", "v3"): False,
+        ("004", "v2"): False,
+        ("008", "v3"): None,
+        ("008", "v2"): True,
+    }
+    assert (gap.kind, gap.resource) == ("unavailable", "acme/service-008")

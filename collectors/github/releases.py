@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from collectors.contract import Gap, Period, Personal, Record, evidence
-from collectors.errors import AccessDenied, Unavailable
+from collectors.errors import AccessDenied, CollectionError, Unavailable
 from collectors.github import listing
 from collectors.github.change_queries import RELEASES
 from collectors.github.queries import CONTENTS
@@ -31,7 +31,8 @@ class ReleaseAsset(Record):
     digest: str | None = Field(description="Its digest, as in `sha256:2151b6…`; null for files of before 2025.")
     uploader: Personal | None = Field(description="The login of who uploaded it; null where the account is gone.")
     attested: bool | None = Field(
-        description="Whether GitHub shows an attestation of it, as of how it was built; null where it has no digest."
+        description="Whether GitHub shows an attestation of it, as of how it was built; null where it has no digest, "
+        "or it could not be seen, which is a gap of the repository."
     )
 
 
@@ -62,15 +63,23 @@ def releases(organization: Organization, period: Period) -> Iterator[Release | G
     return listing.each(organization, RELEASES, {}, partial(_look, organization, period), size=PAGE)
 
 
-def _look(organization: Organization, period: Period, repository: Mapping[str, Any]) -> Iterator[Release]:
+def _look(organization: Organization, period: Period, repository: Mapping[str, Any]) -> Iterator[Release | Gap]:
     if not _may_have(repository["releases"], period):
         return
     place = listing.at(repository)
     listed = organization.items(LIST, {}, permission=CONTENTS, absent=AccessDenied, **place)
     published = {each["id"]: each for each in listed if _is_in(each["published_at"], period)}.values()
     digests = {asset.get("digest") for each in published for asset in each["assets"]} - {None}
-    attested = {digest: _is_attested(organization, place, digest) for digest in sorted(digests)}
+    attested: dict[str, bool | None] = {}
+    failures: dict[tuple[str, str | None], CollectionError] = {}
+    for digest in sorted(digests):
+        try:
+            attested[digest] = _is_attested(organization, place, digest)
+        except CollectionError as error:
+            attested[digest] = None
+            failures.setdefault((error.kind, error.permission), error)
     yield from (_record(repository, each, attested) for each in published)
+    yield from (error.gap(listing.name(repository)) for error in failures.values())  # each lack once
 
 
 def _may_have(newest: Mapping[str, Any], period: Period) -> bool:
@@ -98,7 +107,7 @@ def _is_attested(organization: Organization, place: Mapping[str, Any], digest: s
     return bool(reply.body.get("attestations"))
 
 
-def _record(repository: Mapping[str, Any], release: Mapping[str, Any], attested: Mapping[str, bool]) -> Release:
+def _record(repository: Mapping[str, Any], release: Mapping[str, Any], attested: Mapping[str, bool | None]) -> Release:
     author = release["author"]
     return Release(
         **listing.described(repository),
@@ -116,7 +125,7 @@ def _record(repository: Mapping[str, Any], release: Mapping[str, Any], attested:
     )
 
 
-def _asset(asset: Mapping[str, Any], attested: Mapping[str, bool]) -> ReleaseAsset:
+def _asset(asset: Mapping[str, Any], attested: Mapping[str, bool | None]) -> ReleaseAsset:
     digest = asset.get("digest")
     return ReleaseAsset(
         name=asset["name"],
