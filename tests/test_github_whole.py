@@ -279,3 +279,15 @@ def test_releases_outlast_what_is_not_told_of_their_files(github, reader):
         ("008", "v2"): True,
     }
     assert (gap.kind, gap.resource) == ("unavailable", "acme/service-008")
+
+
+def test_statuses_that_are_not_shown_are_not_none(github, reader):
+    """A deployment whose steps are null is a gap that names it, and not one without steps; the others are told."""
+    github.statuses_hidden = {(3, 1)}
+    kind = KINDS["github_environments_deployments"]
+    seen, (gap,) = reader.read(kind, period(kind))
+    assert (gap.kind, gap.permission) == ("denied", "deployments:read")
+    assert gap.resource == "acme/service-003/deployment 70301"
+    told = [each.id for environment in seen for each in environment.deployments if environment.repository[-3:] == "003"]
+    assert len(told) == deployments.count(3) - 1
+    assert all(each.statuses for environment in seen for each in environment.deployments)

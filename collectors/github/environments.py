@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from collectors.contract import Gap, Period, Personal, Record, evidence
-from collectors.errors import AccessDenied, Omitted
+from collectors.errors import AccessDenied, CollectionError, Omitted
 from collectors.github import listing
 from collectors.github.change_queries import ACTIONS, DEPLOYMENT_LOG, DEPLOYMENTS, REPOSITORY_DEPLOYMENTS
 from collectors.github.environment_rules import EnvironmentProtection, protection
@@ -75,8 +75,9 @@ def _look(
     guarded = dict(_environments(organization, repository))
     made: dict[str | None, list[Deployment]] = {name: [] for name in guarded}
     for found in _begun(organization, period, repository):
-        if found["statuses"] and found["statuses"]["totalCount"] > len(found["statuses"]["nodes"]):
-            yield _too_long(repository, found)
+        unseen = _unseen(found)
+        if unseen is not None:
+            yield unseen.gap(f"{listing.name(repository)}/deployment {found['databaseId']}")
         else:
             made.setdefault(found["environment"], []).append(_deployment(found))
     for name, log in made.items():
@@ -116,15 +117,21 @@ def _began(deployment: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(deployment["createdAt"])
 
 
-def _too_long(repository: Mapping[str, Any], deployment: Mapping[str, Any]) -> Gap:
-    statuses = deployment["statuses"]
-    message = f"{statuses['totalCount']} statuses, of which {len(statuses['nodes'])} were read"
-    name = f"{listing.name(repository)}/deployment {deployment['databaseId']}"
-    return Omitted(message, operation=DEPLOYMENTS.operation).gap(name)
+def _unseen(deployment: Mapping[str, Any]) -> CollectionError | None:
+    """Why the steps of a deployment are not all there; None where they are."""
+    statuses, query = deployment["statuses"], DEPLOYMENTS
+    if statuses is None or statuses["nodes"] is None:
+        message = "the statuses of the deployment are not shown"
+        return AccessDenied(message, operation=query.operation, permission=DEPLOYMENT_LOG)
+    shown = [each for each in statuses["nodes"] if each is not None]
+    if statuses["totalCount"] > len(shown):
+        message = f"{statuses['totalCount']} statuses, of which {len(shown)} were read"
+        return Omitted(message, operation=query.operation)
+    return None
 
 
 def _deployment(found: Mapping[str, Any]) -> Deployment:
-    statuses = [_status(each) for each in (found["statuses"] or {"nodes": ()})["nodes"]]
+    statuses = [_status(each) for each in found["statuses"]["nodes"]]
     return Deployment(
         id=found["databaseId"],
         task=found["task"],
