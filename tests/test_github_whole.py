@@ -291,3 +291,13 @@ def test_statuses_that_are_not_shown_are_not_none(github, reader):
     told = [each.id for environment in seen for each in environment.deployments if environment.repository[-3:] == "003"]
     assert len(told) == deployments.count(3) - 1
     assert all(each.statuses for environment in seen for each in environment.deployments)
+
+
+@pytest.mark.parametrize("name", ["github_org_members", "github_sso_saml"])
+def test_members_are_counted(github, reader, name):
+    """Where GitHub counts more members than it shows, those are delivered, and a gap says how many lack."""
+    github.members_hidden = 2
+    seen, (gap,) = reader.read(KINDS[name])
+    assert seen
+    assert gap.resource == "acme/members"
+    assert "counts 23, of which 21" in gap.message

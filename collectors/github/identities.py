@@ -5,6 +5,7 @@ from typing import Any
 
 from collectors.contract import Gap
 from collectors.errors import AccessDenied, NotFound
+from collectors.github.edges import PartlyShown
 from collectors.github.graphql import Path, Query
 from collectors.github.member_queries import EXTERNAL_IDENTITIES, IDENTITY_PROVIDER, ORGANIZATION_MEMBERS
 from collectors.github.refusals import OWNERSHIP
@@ -52,8 +53,13 @@ def members(organization: Organization) -> Iterator[Mapping[str, Any] | Gap]:
 def listed(
     organization: Organization, query: Query, path: Path, variables: Mapping[str, Any], place: str
 ) -> Iterator[Mapping[str, Any] | Gap]:
-    """What is in a connection of nodes or edges, over all its pages; a gap at `place` for each thing not shown."""
+    """What is in a connection of nodes or edges, over all its pages; a gap at `place` for each thing not shown, and
+    where GitHub counts more than its pages hold.
+    """
+    counted = held = 0
     for page in organization.pages(query, path, variables, size=PAGE):
+        counted = page.connection.get("totalCount", 0)  # which not every query asks for
+        held += len(page.nodes)
         yield from (fault.error.gap(place) for fault in page.faults)
         for node in page.nodes:
             yield from (fault.error.gap(place) for fault in node.faults)
@@ -62,3 +68,6 @@ def listed(
             elif not node.faults:
                 message = "one that GitHub counts is not shown"
                 yield AccessDenied(message, operation=query.operation, permission=query.permission).gap(place)
+    if held < counted:
+        message = f"GitHub counts {counted}, of which {held} were shown"
+        yield PartlyShown(message, operation=query.operation).gap(place)

@@ -14,6 +14,7 @@ ORGANIZATION_MEMBERS = Query(
 query OrganizationMembers($login: String!, $first: Int!, $after: String) {
   organization(login: $login) {
     membersWithRole(first: $first, after: $after) {
+      totalCount
       pageInfo { hasNextPage endCursor }
       nodes: edges {
         role
@@ -55,6 +56,7 @@ query ExternalIdentities($login: String!, $first: Int!, $after: String) {
   organization(login: $login) {
     samlIdentityProvider {
       externalIdentities(first: $first, after: $after) {
+        totalCount
         pageInfo { hasNextPage endCursor }
         nodes {
           guid

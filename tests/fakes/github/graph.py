@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graphql import GraphQLSchema, build_schema, graphql_sync
 
 from tests.fakes.github.answers import Answer, error, fault
-from tests.fakes.github.connections import granted, paged
+from tests.fakes.github.connections import Resolver, granted, paged
 from tests.fakes.github.people import identity_provider, member, team
 from tests.fakes.github.pulls import search
 from tests.fakes.github.repositories import repository
@@ -38,7 +38,6 @@ def executed(github: "GitHub", body: dict) -> Answer:
 def _organization(github: "GitHub", login: str) -> dict:
     if login != "acme":
         raise fault("NOT_FOUND", f"Could not resolve to an Organization with the login of '{login}'.")
-    everybody = max(github.members, github.members_without)
     provider = identity_provider(github) if github.single_sign_on else None
     return {
         "login": login,
@@ -46,11 +45,22 @@ def _organization(github: "GitHub", login: str) -> dict:
         "repositories": granted(
             github, "metadata", paged(range(github.repositories), lambda number: repository(github, number))
         ),
-        "membersWithRole": granted(github, "members", paged(range(everybody), lambda number: member(github, number))),
+        "membersWithRole": granted(github, "members", _members(github)),
         "teams": granted(github, "members", paged(range(github.teams), lambda number: team(github, number))),
         "team": granted(github, "members", lambda _info, slug: _team(github, slug)),
         "samlIdentityProvider": granted(github, "members", lambda _info: provider),
     }
+
+
+def _members(github: "GitHub") -> Resolver:
+    """All members but those who are hidden, as they can be: they count all the same."""
+    everybody = range(max(github.members, github.members_without) - github.members_hidden)
+    shown = paged(everybody, lambda number: member(github, number))
+
+    def connection(info: object, **asked: object) -> dict:
+        return {**shown(info, **asked), "totalCount": len(everybody) + github.members_hidden}
+
+    return connection
 
 
 def _team(github: "GitHub", slug: str) -> dict:
