@@ -483,7 +483,7 @@ def test_nothing_but_a_query_can_be_written(text):
 )
 def test_queries_fit_githubs_schema(query):
     """Every query is valid against GitHub's published schema, and asks for each part that it names a permission for."""
-    assert validate(schema(), parse(query.text)) == []
+    assert validate(schema(), parse(query.document)) == []
     assert all(part in query.text for part in query.parts)
 
 

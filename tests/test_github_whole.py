@@ -1,5 +1,6 @@
 """Every GitHub evidence type against a whole GitHub on loopback: seen as it is, or told as a gap."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -301,3 +302,26 @@ def test_members_are_counted(github, reader, name):
     assert seen
     assert gap.resource == "acme/members"
     assert "counts 23, of which 21" in gap.message
+
+
+# ── The limit ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_query_waits_for_the_points_that_it_costs(tmp_path, pool):
+    """Where fewer points are left than a query cost before, it waits for the reset in sight; GitHub need not refuse."""
+    with GitHub(members=250, until=UNTIL) as github, closing(Reader(github, tmp_path, pool)) as reader:
+        github.single_sign_on = False
+        github.points, github.reset_at = 3, int(time.time()) + 2
+        seen, gaps = reader.read(KINDS["github_org_members"])
+    assert (len(seen), gaps, github.refused) == (250, [], 0)
+    assert [reason for reason, _ in reader.waits] == ["GitHub: too little is left of the rate limit"]
+
+
+def test_points_that_come_too_late_are_a_gap(tmp_path, pool):
+    """Where the reset is further away than may be waited for, what was read is delivered, and the rest is a gap."""
+    with GitHub(members=250, until=UNTIL) as github, closing(Reader(github, tmp_path, pool, longest_wait=5)) as reader:
+        github.single_sign_on = False
+        github.points, github.reset_at = 3, time.time() + 600
+        seen, (gap,) = reader.read(KINDS["github_org_members"])
+    assert (len(seen), gap.kind, gap.resource) == (200, "unavailable", None)
+    assert (github.refused, reader.waits) == (0, [])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collectors.errors import CollectionError, Invalid, Unavailable
+from collectors.github.budget import RATE_LIMIT
 from collectors.github.patience import Overloaded, Reply
 from collectors.github.refusals import fault, refusal
 
@@ -24,6 +25,11 @@ class Query:
         # A read-only agent has no other kind of document, and no second one behind the first.
         if not self.text.lstrip().startswith(f"query {self.name}(") or "mutation" in self.text:
             raise ValueError(f"{self.name} is not a single GraphQL query")
+
+    @property
+    def document(self) -> str:
+        """What is sent: the text, and a look at the limit that it is counted against, which is free."""
+        return self.text.replace(") {", f") {{\n  {RATE_LIMIT}", 1)
 
     @property
     def operation(self) -> str:

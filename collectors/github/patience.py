@@ -98,11 +98,12 @@ def _until_allowed(reply: Reply, tried: int, now: float) -> float:
         return float(after)
     reset = reply.headers.get("x-ratelimit-reset", "").strip()
     if reply.headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
-        return max(0.0, float(reset) - _server_clock(reply, now)) + 1.0
+        return max(0.0, float(reset) - server_clock(reply, now)) + 1.0
     return SECONDARY_LIMIT_WAIT * 2.0 ** (tried - 1)
 
 
-def _server_clock(reply: Reply, now: float) -> float:
+def server_clock(reply: Reply, now: float) -> float:
+    """The server's clock in Unix seconds when it replied; `now` where it does not tell."""
     try:
         return parsedate_to_datetime(reply.headers["date"]).timestamp()
     except (KeyError, ValueError):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from collectors.contract import Gap, Run, Target, Unreachable, note
 from collectors.errors import CollectionError, NotFound, Unavailable
+from collectors.github.budget import Budget
 from collectors.github.connection import PER_PAGE
 from collectors.github.credentials import Credentials, Installation
 from collectors.github.grants import missing_permissions, missing_scopes
@@ -26,22 +27,22 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 def connect(settings: Settings, run: Run) -> Iterator[Target | Unreachable]:
     """Each configured organization. Raises Unauthenticated where there is no secret to read with."""
-    credentials = settings.credentials()
+    credentials, budget = settings.credentials(), Budget()
     for login in settings.organizations:
-        yield Organization(login, settings, credentials, run)
+        yield Organization(login, settings, credentials, budget, run)
 
 
 class Organization(Target):
     """One organization, and the repositories of it that are selected."""
 
-    def __init__(self, login: str, settings: Settings, credentials: Credentials, run: Run) -> None:
+    def __init__(self, login: str, settings: Settings, credentials: Credentials, budget: Budget, run: Run) -> None:
         super().__init__(run)
         self.id = self.login = login
         self.selection = settings.selection
         self.description = {"organization": login, "base_url": settings.base_url, **self.selection.told}
         self._base_url = settings.base_url
         self._credentials = credentials
-        self._transport = Transport(settings.base_url, credentials, run, settings.longest_wait)
+        self._transport = Transport(settings.base_url, credentials, budget, run, settings.longest_wait)
 
     def identity(self) -> str:
         """The login of the token's owner, or the App's slug and its installation. Raises CollectionError."""
@@ -160,7 +161,7 @@ class Organization(Target):
     def ask(self, query: Query) -> Mapping[str, Any]:
         """The data that answers a query about the organization without a connection. Raises the first error in it."""
         variables = {"login": self.login}
-        question = Question(query.operation, body={"query": query.text, "variables": variables})
+        question = Question(query.operation, body={"query": query.document, "variables": variables})
         return data(query, self._asked(query, variables, lambda: self._transport.send(question), keep=True))
 
     def pages(
@@ -187,7 +188,7 @@ class Organization(Target):
     def _page(self, query: Query, path: Path, variables: Mapping[str, Any], *, keep: bool) -> Page | None:
         """One page; None where a smaller one should be asked for."""
         smallest = variables["first"] == 1
-        question = Question(query.operation, body={"query": query.text, "variables": variables})
+        question = Question(query.operation, body={"query": query.document, "variables": variables})
 
         def ask() -> Page:
             return page(query, self._transport.send(question, attempts=ATTEMPTS if smallest else 1), path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.contract import Cancelled, Run
 from collectors.errors import Unavailable
+from collectors.github.budget import Budget
 from collectors.github.connection import connect
 from collectors.github.credentials import Credentials, NoToken
 from collectors.github.patience import LONGEST_WAIT, Overloaded, Reply, wait_after
@@ -32,9 +33,17 @@ class Question:
 class Transport:
     """Sends questions. Each thread has a requester of its own: a shared one can hand out another request's answer."""
 
-    def __init__(self, base_url: str, credentials: Credentials, run: Run, longest_wait: float = LONGEST_WAIT) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials,
+        budget: Budget,
+        run: Run,
+        longest_wait: float = LONGEST_WAIT,
+    ) -> None:
         self._base_url = base_url
         self._credentials = credentials
+        self._budget = budget
         self._run = run
         self._longest_wait = longest_wait
         self._local = threading.local()
@@ -50,6 +59,7 @@ class Transport:
         tried = 0
         while True:
             tried += 1
+            self._afford(question)
             reply = self._ask(question)
             wait = wait_after(reply, tried, time.time())
             if wait is None:
@@ -58,6 +68,14 @@ class Transport:
                 state = Overloaded if wait.overloaded else Unavailable
                 raise state(f"{wait.reason} (asked {tried} times)", operation=question.operation)
             self._wait(f"GitHub: {wait.reason}", wait.seconds)
+
+    def _afford(self, question: Question) -> None:
+        """Waits until what is left of the limit suffices for a query. Raises Unavailable where that would take long."""
+        seconds = self._budget.wait(question.operation, time.monotonic()) if question.body else 0.0
+        if seconds > self._longest_wait:
+            raise Unavailable("too little is left of the rate limit", operation=question.operation)
+        if seconds:
+            self._wait("GitHub: too little is left of the rate limit", seconds)
 
     def _ask(self, question: Question) -> Reply:
         if self._run.cancelled.is_set():
@@ -71,7 +89,10 @@ class Transport:
             return error.reply
         except (OSError, ValueError) as error:  # requests raises OSErrors; a header that is no number a ValueError
             return Reply.missing(error)
-        return Reply(*answer)
+        reply = Reply(*answer)
+        if question.body:
+            self._budget.note(question.operation, reply, time.monotonic(), time.time())
+        return reply
 
     def _requester(self) -> "Requester":
         from github.Auth import Token

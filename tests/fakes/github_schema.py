@@ -59,7 +59,7 @@ def trimmed(full: str) -> str:
     schema = build_schema(full, assume_valid=True)  # the published file defines a few fields twice
     used = _Used(TypeInfo(schema), schema)
     for query in QUERIES:
-        document = parse(query.text)
+        document = parse(query.document)
         faults = validate(schema, document)
         if faults:
             raise SystemExit(f"{query.name}: {faults[0]}")

@@ -9,6 +9,7 @@ from graphql import GraphQLSchema, build_schema, graphql_sync
 from tests.fakes.github.answers import Answer, error, fault
 from tests.fakes.github.connections import Resolver, granted, paged
 from tests.fakes.github.people import identity_provider, member, team
+from tests.fakes.github.points import spent
 from tests.fakes.github.pulls import search
 from tests.fakes.github.repositories import repository
 
@@ -22,7 +23,11 @@ def schema() -> GraphQLSchema:
 
 
 def executed(github: "GitHub", body: dict) -> Answer:
+    limit = spent(github, body)
+    if isinstance(limit, Answer):
+        return limit
     root = {
+        "rateLimit": limit,
         "organization": lambda _info, login: _organization(github, login),
         "repository": lambda _info, **asked: _repository(github, **asked),
         "search": lambda _info, query, first, after=None, **_: search(github, query, first, after),

@@ -29,7 +29,8 @@ class GitHub(ThreadingHTTPServer):
     """The organization `acme`. `denied` are permissions that the identity lacks, as in `administration`.
 
     `admin` is whether the identity administers the repositories, `writes` whether it may write to them, `owner` whether
-    it owns the organization. `points` are what is left of GraphQL's limit; without a number there is always enough.
+    it owns the organization. `points` are what is left of GraphQL's limit until `reset_at`, in Unix seconds, and
+    `refused` how many queries cost more.
     """
 
     daemon_threads = True
@@ -85,7 +86,7 @@ class GitHub(ThreadingHTTPServer):
         self.public_key: str | None = None
         self.issued: list[str] = []
         self.lifetime = timedelta(hours=1)
-        self.points: int | None = None
+        self.points = self.refused = 0
         self.reset_at = 0.0
         self._counted = 0
         self._lock = threading.Lock()
