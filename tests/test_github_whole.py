@@ -1,6 +1,8 @@
 """Every GitHub evidence type against a whole GitHub on loopback: seen as it is, or told as a gap."""
 
+import json
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -8,8 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
+from agent.exit import Exit
 from collectors.contract import Journal, Period, journaling
 from collectors.registry import evidence_types
+from tests.command import make_agent
 from tests.fakes.github import (
     Fault,
     GitHub,
@@ -17,6 +21,7 @@ from tests.fakes.github import (
     alerts,
     commits,
     deployments,
+    faults,
     files,
     logs,
     people,
@@ -304,6 +309,110 @@ def test_members_are_counted(github, reader, name):
     assert "counts 23, of which 21" in gap.message
 
 
+# ── What fails ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+WEBHOOKS = KINDS["github_webhooks"]
+SLOW = 7200  # seconds: longer than `reader` may wait
+# What each repository's list of webhooks comes to: the fault, and the kind of its gap with words of the reason.
+LASTING = {
+    0: (faults.too_many(), "unavailable", "rate limit"),
+    1: (faults.too_many(str(SLOW)), "unavailable", "rate limit"),
+    2: (faults.secondary(), "unavailable", "rate limit"),
+    3: (faults.used_up(SLOW), "unavailable", "rate limit"),
+    4: (faults.single_sign_on(), "denied", "SAML"),
+    5: (faults.not_granted("repository_hooks"), "denied", "not accessible"),
+    6: (faults.hidden(), "denied", "Not Found"),
+    7: (faults.BROKEN, "unavailable", "status 502"),
+    8: (faults.HTML, "unavailable", "not JSON"),
+    9: (faults.NOTHING, "unavailable", "not JSON"),
+    10: (faults.NOT_READY, "unavailable", "still being prepared"),
+    11: (faults.moved("/repositories/1/hooks"), "unavailable", "moved"),
+    12: ({"status": 200, "body": [], "cut": True}, "unavailable", "no answer"),
+    13: ({"status": 200, "body": {"message": "of another kind"}}, "unavailable", "not the list"),
+}
+
+
+def hooks_of(number):
+    return f"/repos/acme/service-{number:03d}/hooks"
+
+
+def test_each_fault_is_the_gap_of_its_repository(github, reader):
+    """Where a repository's list fails for good, in any of the ways that are known, that repository is a gap with its
+    reason, and all others are read.
+    """
+    github.repositories = len(LASTING) + 2
+    github.faults = [Fault(hooks_of(number), **fault) for number, (fault, _, _) in LASTING.items()]
+    seen, gaps = reader.read(WEBHOOKS)
+    assert [hook.repository for hook in seen] == [None, None, "acme/service-014"]
+    found = {int(gap.resource[-3:]): gap for gap in gaps}
+    assert {number: gap.kind for number, gap in found.items()} == {n: kind for n, (_, kind, _) in LASTING.items()}
+    assert [n for n, (_, _, words) in LASTING.items() if words not in found[n].message] == []
+    assert found[4].permission is None
+    assert "single sign-on" in found[4].remedy
+    assert {found[5].permission, found[6].permission} == {"repository_hooks:read"}
+
+
+def test_what_passes_is_asked_again(github, reader):
+    """A fault that passes costs a wait in sight, and nothing else: the lists are whole."""
+    passing = [faults.too_many("1"), faults.used_up(1), faults.BROKEN, faults.NOT_READY, LASTING[12][0]]
+    github.faults = [Fault(hooks_of(2 * place), **fault, times=1) for place, fault in enumerate(passing)]
+    seen, gaps = reader.read(WEBHOOKS)
+    assert (len(seen), gaps) == (COUNTS["github_webhooks"], [])
+    assert len(reader.waits) == len(passing)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (faults.used_up_inside(SLOW), "unavailable"),
+        (faults.used_up(SLOW), "unavailable"),
+        (faults.too_many(), "unavailable"),
+        (faults.single_sign_on(), "denied"),
+        (faults.hidden(), "not_found"),
+        (faults.moved("/graphql2"), "unavailable"),
+        ({"status": 200, "body": {"data": {"organization": None}}}, "invalid"),
+    ],
+)
+def test_a_query_that_fails_leaves_the_other_types(github, reader, fault, kind):
+    """Where a list by GraphQL fails half-way, the first half is delivered with a gap, and other types are read."""
+    github.repositories = 60
+    github.faults = [Fault("CodeOwners", **fault, when=lambda asked: asked["after"] is not None)]
+    seen, (gap,) = reader.read(KINDS["github_codeowners"])
+    assert (len(seen), gap.kind, gap.resource) == (50, kind, None)
+    policies, gaps = reader.read(KINDS["github_security_policy"])
+    assert (len(policies), gaps) == (60, [])
+
+
+@pytest.mark.parametrize("fault", [faults.single_sign_on(), faults.HTML, faults.moved("/repositories/1/repos")])
+def test_repositories_that_are_not_all_listed_are_a_gap(github, reader, fault):
+    """Where the second page of repositories fails, those of the first are read, and the snapshot says so."""
+    github.repositories = 120
+    github.faults = [Fault("/organizations/1/repos", **fault)]
+    for name in ("github_repository_inventory", "github_secret_scanning"):
+        seen, (gap,) = reader.read(KINDS[name])
+        assert (len(seen), gap.resource, gap.operation) == (100, None, "GET /orgs/{org}/repos")
+
+
+def test_a_list_within_an_object_does_not_leave_the_host(github, reader):
+    """A next page on another host is refused for lists within objects, too; what else the type tells is there."""
+    with GitHub() as other:
+        link = {"Link": f'<{other.url}/organizations/1/installations?page=2>; rel="next"'}
+        github.faults = [Fault("/orgs/acme/installations", 200, {"total_count": 2, "installations": []}, link)]
+        seen, (gap,) = reader.read(KINDS["github_deploy_keys_apps"])
+        assert Counter(each.kind for each in seen) == {"personal_access_token": tokens.TOKENS, "deploy_key": 4}
+        assert (gap.kind, gap.resource) == ("unavailable", "acme/app installations")
+        assert not other.asked
+
+
+def test_what_is_refused_inside_an_answer_is_the_gap_of_its_place(github, reader):
+    """Errors beside data, as of a repository behind single sign-on, are gaps of their places; the data is delivered."""
+    github.refused_inside = {4: "FORBIDDEN", 5: "INTERNAL"}
+    seen, gaps = reader.read(KINDS["github_repository_access"])
+    assert len(seen) == REPOSITORIES - 2
+    assert {gap.kind for gap in gaps} == {"denied", "unavailable"}
+    assert len(gaps) == 2
+
+
 # ── The limit ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -325,3 +434,31 @@ def test_points_that_come_too_late_are_a_gap(tmp_path, pool):
         seen, (gap,) = reader.read(KINDS["github_org_members"])
     assert (len(seen), gap.kind, gap.resource) == (200, "unavailable", None)
     assert (github.refused, reader.waits) == (0, [])
+
+
+# ── Through the command ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_all_types_arrive_and_no_secret_does(tmp_path, sandbox):
+    """The command delivers every type, counted, with what was called. Nothing that GitHub could give away, as secrets
+    that were found, keys, hooks' addresses and hashes of tokens, is in a payload, in the state or on the screen.
+    """
+    with GitHub(repositories=REPOSITORIES, pulls=PULLS) as github:
+        github.shows_secrets = True
+        agent = make_agent(tmp_path, sandbox)
+        agent.environment |= {"GITHUB_TOKEN": github.token}
+        mapping = "".join(f'{name} = ["ctrl_ac_02"]\n' for name in KINDS)
+        collector = f'[collectors.github]\norganizations = ["acme"]\nbase_url = "{github.url}"\n'
+        agent.configure(f"[controls]\ndiscover = false\n[controls.map]\n{mapping}{collector}")
+        done = agent.run("collect")
+    assert done.code == Exit.GAPS, done
+    payloads = {taken.payload["evidence_type"]: taken.payload for taken in sandbox.evidence}
+    counts = {name: payload["collection"]["records"] for name, payload in payloads.items()}
+    assert counts == {**COUNTS, "github_pull_request_reviews": PULLS}
+    assert {name for name, payload in payloads.items() if not payload["collection"]["complete"]} == set(OFF)
+    for payload in payloads.values():
+        assert all(name.startswith(("GET /", "POST /graphql ")) for name in payload["collection"]["operations"])
+    kept = b"".join(file.read_bytes() for file in agent.state.rglob("*") if file.is_file())
+    for text in (json.dumps(list(payloads.values())), done.out, done.err, kept.decode("latin-1")):
+        assert tokens.PLANTED not in text
+        assert github.token not in text

@@ -130,6 +130,8 @@ def _collaborators(github: "GitHub", number: int) -> Resolver:
     def shown(info: object, affiliation: str = "ALL", **asked: object) -> dict:
         if not github.writes:
             raise fault("FORBIDDEN", "You do not have permission to view repository collaborators.")
+        if number in github.refused_inside:
+            raise fault(github.refused_inside[number], "Resource protected by organization SAML enforcement.")
         return paged(outsiders(number) if affiliation == "OUTSIDE" else reach(github, number))(info, **asked)
 
     return shown
