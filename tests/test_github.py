@@ -238,6 +238,15 @@ def test_a_count_that_differs_is_a_gap(tmp_path, pool):
         assert "counts 7" in gap.message
 
 
+def test_reviews_that_are_not_shown_are_a_gap(tmp_path, pool):
+    """A pull request whose reviews are null, without an error, is a gap that names it, and the others are told."""
+    with GitHub(repositories=3, pulls=5, until=UNTIL) as github, closing(Reader(github, tmp_path, pool)) as reader:
+        github.reviews_hidden = {1}
+        seen, (gap,) = reader.read(reviews, MONTH)
+        assert [each.number for each in seen] == [0, 2, 3, 4]
+        assert (gap.resource, gap.permission) == ("acme/service-001#1", "pull_requests:read")
+
+
 def test_a_search_that_hides_is_not_an_empty_one(tmp_path, pool):
     """GitHub's search finds nothing, without a word, for who may not read pull requests: that is a gap, not an absence.
 

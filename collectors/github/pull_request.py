@@ -145,6 +145,9 @@ def _seen(node: Node, pull: Mapping[str, Any], period: Period) -> Iterator[PullR
     contexts = (rollup or {"contexts": {"totalCount": 0, "nodes": []}})["contexts"]
     whole = [_whole(found, what) for found, what in ((pull["reviews"], "reviews"), (contexts, "checks"))]
     yield from (error.gap(name) for error in whole if error)
+    if pull["reviews"] is None and not any("reviews" in fault.path for fault in node.faults):
+        message = "its reviews are not shown"
+        yield AccessDenied(message, operation=MERGED_PULL_REQUESTS.operation, permission=PULL_REQUESTS).gap(name)
     if pull["reviews"] is None or whole[0]:
         return
     unknown = whole[1] or any("statusCheckRollup" in fault.path for fault in node.faults)

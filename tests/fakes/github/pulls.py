@@ -108,6 +108,8 @@ def _shown(github: "GitHub", found: dict) -> dict:
     def refuse(_info: object, **_: object) -> dict:
         raise fault("FORBIDDEN", "Resource not accessible by personal access token")
 
+    if found["number"] in github.reviews_hidden:
+        return {**found, "reviews": None}
     if "contents" in github.denied:
         return {**found, "commits": refuse}
     rollup = {"contexts": refuse} if "statuses" in github.denied else None

@@ -73,6 +73,7 @@ class GitHub(ThreadingHTTPServer):
         self.forbidden_repositories: set[str] = set()
         self.bypass_hidden = self.search_hides = self.shows_secrets = False
         self.refused_inside: dict[int, str] = {}  # repositories whose people are refused, and with which kind of error
+        self.reviews_hidden: set[int] = set()
         self.statuses_hidden: set[tuple[int, int]] = set()
         self.two_factor: bool | None = True
         self.single_sign_on = True
