@@ -116,6 +116,14 @@ def test_an_error_in_the_answer_is_the_gap_of_its_path(github, reader):
     ]
 
 
+def test_a_repository_that_is_not_selected_is_no_gap(github, tmp_path, pool):
+    """What is refused of a repository that is not to be read does not make the snapshot incomplete."""
+    github.forbidden_repositories = {"acme/service-004"}
+    with closing(Reader(github, tmp_path, pool, exclude_repositories=["service-004"])) as reader:
+        seen, gaps = reader.read(protection)
+    assert (len(seen), gaps) == (11, [])
+
+
 @pytest.mark.parametrize(
     "fault",
     [

@@ -69,10 +69,9 @@ def protection(organization: Organization) -> Iterator[BranchProtection | Gap]:
     pages = organization.pages(DEFAULT_BRANCHES, PATH, {"login": organization.login}, size=PAGE)
     for page in pages:
         yield from (fault.error.gap() for fault in page.faults)
-        yield from (fault.error.gap(node.repository) for node in page.nodes for fault in node.faults)
-        whole = [
-            node for node in page.nodes if not node.faults and (node.value is None or organization.selects(node.value))
-        ]
+        selected = [node for node in page.nodes if node.value is None or organization.selects(node.value)]
+        yield from (fault.error.gap(node.repository) for node in selected for fault in node.faults)
+        whole = [node for node in selected if not node.faults]
         for seen in organization.each(whole, partial(_look, organization), resource=lambda node: node.repository):
             yield seen
             if isinstance(seen, BranchProtection):
