@@ -29,6 +29,7 @@ from collectors.github.links import next_page
 from collectors.github.org import two_factor
 from collectors.github.patience import Reply, wait_after
 from collectors.github.pull_request import reviews
+from collectors.github.repository import access
 from tests.fakes.github import Fault, GitHub, schema
 from tests.github_reader import MONTH, UNTIL, Reader
 
@@ -148,6 +149,15 @@ def test_a_page_that_is_too_much_is_asked_for_in_smaller_ones(github, reader, fa
     assert not gaps
     assert set(github.sizes) == {6}
     assert reader.waits == []
+
+
+def test_one_repository_that_is_too_much_costs_a_few_requests(github, reader):
+    """A repository on which the server always gives up is found by smaller pages; behind it they are large again."""
+    github.repositories, github.refused_inside = 100, {3: "INTERNAL"}
+    seen, (gap,) = reader.read(access)
+    assert len(seen) == 99
+    assert gap.kind == "unavailable"
+    assert sum(github.asked.values()) < 15
 
 
 def test_no_permission_does_not_read_as_unprotected(github, reader):

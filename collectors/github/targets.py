@@ -169,10 +169,10 @@ class Organization(Target):
     ) -> Iterator[Page]:
         """All pages of the connection at `path` of a query's answer, beginning with `size` nodes in each.
 
-        Where the server gives up on a page, smaller ones are asked for from there on. `keep` lets other evidence
-        types of this run have the same pages; without it memory holds one.
+        Where the server gives up on a page, smaller ones are asked for from there on, until the one node that was too
+        much is passed. `keep` lets other evidence types of this run have the same pages; without it memory holds one.
         """
-        cursor = None
+        cursor, largest = None, size
         while True:
             found = self._page(query, path, {**variables, "first": size, "after": cursor}, keep=keep)
             if found is None:
@@ -184,6 +184,8 @@ class Organization(Target):
             if found.cursor == cursor:
                 raise Unavailable("the next page is the same page again", operation=query.operation)
             cursor = found.cursor
+            if size == 1 and overload(found):
+                size = largest
 
     def _page(self, query: Query, path: Path, variables: Mapping[str, Any], *, keep: bool) -> Page | None:
         """One page; None where a smaller one should be asked for."""
