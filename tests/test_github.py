@@ -399,6 +399,7 @@ def test_a_time_out_is_a_sign_of_too_large_a_question():
     late = wait_after(Reply.missing(OSError("http://user:pw@proxy: Read timed out.")), 1, now=0.0)
     broken = wait_after(Reply.missing(ConnectionResetError("http://user:pw@proxy: reset")), 1, now=0.0)
     assert (late.overloaded, broken.overloaded) == (True, False)
+    assert late.reason == "no answer in time"
     assert "proxy" not in late.reason + broken.reason
 
 

@@ -13,6 +13,7 @@ from collectors.errors import Unavailable
 SECONDARY_LIMIT_WAIT = 60.0
 LONGEST_WAIT = 3700.0  # seconds: the primary limit is whole again after an hour
 NO_ANSWER = 0
+LATE = "no answer in time"
 
 
 class Overloaded(Unavailable):
@@ -36,7 +37,7 @@ class Reply:
         if "too many redirects" in text:
             return cls(HTTPStatus.MOVED_PERMANENTLY, {}, "")
         if "timed out" in text:
-            return cls(HTTPStatus.GATEWAY_TIMEOUT, {}, "")
+            return cls(NO_ANSWER, {}, LATE)
         return cls(NO_ANSWER, {}, f"no answer ({type(error).__name__})")
 
     @cached_property
@@ -74,7 +75,7 @@ def wait_after(reply: Reply, tried: int, now: float) -> Wait | None:
     if reply.status == HTTPStatus.ACCEPTED:
         return Wait("the answer is still being prepared", backoff)
     if reply.status == NO_ANSWER:
-        return Wait(reply.text, backoff)
+        return Wait(reply.text, backoff, overloaded=reply.text == LATE)
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Wait(f"the server fails with status {reply.status}", backoff, overloaded=True)
     return None
