@@ -9,10 +9,17 @@ from collectors.contract import EvidenceType, Gap, Period, Run
 from collectors.errors import CollectionError
 from collectors.github import SOURCE
 from collectors.github.targets import Organization
+from collectors.registry import evidence_types
 from tests.fakes.github import GitHub
 
 UNTIL = datetime(2026, 4, 15, tzinfo=UTC)
 MONTH = Period(UNTIL - timedelta(days=30), UNTIL)
+KINDS = {kind.id: kind for kind in evidence_types("github")}
+
+
+def period(kind: EvidenceType) -> Period | None:
+    """The first period of a type, as a run that began at UNTIL reads it."""
+    return Period(UNTIL - kind.window + timedelta(seconds=1), UNTIL) if kind.window else None
 
 
 class Reader:
