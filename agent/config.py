@@ -187,8 +187,9 @@ class Http(Table):
     listen: Annotated[str | None, AfterValidator(_address)] = Field(
         default=None,
         examples=["127.0.0.1:9464"],
-        description="Where to answer `/livez`, `/readyz` and `/metrics`: host:port, or a port of this machine's "
-        "loopback. Nowhere, where not set. Whoever reaches it learns what is collected, and no content.",
+        description="Where to show the status page and answer `/livez`, `/readyz` and `/metrics`: host:port, or a port "
+        "of this machine's loopback. Nowhere, where not set. Whoever reaches it learns what is collected, and no "
+        "content.",
     )
 
 

@@ -94,10 +94,14 @@ class Daemon:
             return
         from agent.listen import listening
         from agent.metrics import Metrics
+        from agent.page import Page
 
         self._metrics = Metrics(lambda: self._loaded, self._store, self._rate)
         vitals = self._vitals
-        with listening(address, stuck=vitals.stuck, unready=vitals.unready, metrics=self._metrics.text) as url:
+        page = Page(lambda: self._loaded, self._store, vitals.stuck, self._rate)
+        with listening(
+            address, stuck=vitals.stuck, unready=vitals.unready, metrics=self._metrics.text, page=page.html
+        ) as url:
             log.info("http.listening", url=url)
             yield
 

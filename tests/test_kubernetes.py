@@ -1,5 +1,6 @@
 """The manifests: built by kustomize, valid by Kubernetes' own schemas, restricted, and in the agent's own words."""
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from agent.exit import Exit
+from agent.load import load
+from agent.metrics import Metrics
 from tests.command import UNSET, Agent
 
 ROOT = Path(__file__).parents[1]
@@ -159,6 +162,33 @@ def test_alarms_are_of_metrics_that_there_are():
             stem = re.sub(r"_(items|bytes|oldest_age_seconds)$", "", name)
             assert name in documented or f"{stem}_items" in documented
         assert rule["annotations"]["action"]
+
+
+def test_the_dashboard_draws_metrics_that_there_are(store, tmp_path):
+    """Each panel asks for metrics that the service tells, or the documentation has; no two lie on one place."""
+    config = tmp_path / "config.toml"
+    config.write_text(f'state_dir = "{tmp_path}/state"\n')
+    loaded = load(config)
+    told = Metrics(lambda: loaded, store, lambda: 1.0).text().decode()
+    known = told + (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
+    dashboard = json.loads((ROOT / "kubernetes/components/monitoring/dashboard.json").read_text())
+    places = set()
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            names = re.findall(r"chequr_agent_\w+", target["expr"])
+            assert names
+            for name in names:
+                assert re.sub(r"_(sum|count)$", "", name) in known, name
+        place = {(x, y) for x in _span(panel, "x", "w") for y in _span(panel, "y", "h")}
+        assert not place & places
+        places |= place
+    things = yaml.safe_load((ROOT / "kubernetes/components/monitoring/kustomization.yaml").read_text())
+    assert things["configMapGenerator"][0]["files"] == ["dashboard.json"]
+
+
+def _span(panel, start, length):
+    at = panel["gridPos"]
+    return range(at[start], at[start] + at[length])
 
 
 def test_an_api_server_takes_them(overlay):

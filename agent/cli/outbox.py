@@ -212,7 +212,7 @@ def _state(state: str) -> Any:
 def _facts(outbox: Any, item_id: int) -> dict[str, Any]:
     import json
 
-    from agent.cli.states import next_step
+    from agent.states import next_step
 
     item, body = outbox.item(item_id), outbox.body(item_id)
     return {**asdict(item), "next_step": next_step(item), "body": json.loads(body) if body else None}

@@ -49,12 +49,12 @@ def support_bundle(config: ConfigPath = None, *, list_: Listed = False, output: 
 def _contents(loaded: "Loaded", store: "Store") -> Iterator[tuple[str, str]]:
     """The text of each file by its name."""
     from agent.canonical import carriable
-    from agent.cli.status import standing
     from agent.load import read
     from agent.outbox import Outbox
     from agent.redaction import redact
     from agent.resolved import resolved
     from agent.runs import Runs
+    from agent.standing import standing
 
     outbox = Outbox(store)
     written = read(loaded.path) if loaded.path else {}

@@ -1,6 +1,10 @@
-"""What the state of an item means, and what its operator does next, in plain words."""
+"""What the state of an item, a hold and a token means, and what an operator does next, in plain words."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from agent.token import is_due_for_rotation
+from agent.words import when
 
 if TYPE_CHECKING:
     from agent.items import Hold, Item
@@ -54,3 +58,12 @@ def about_hold(hold: "Hold") -> str:
             return "The token is wrong, expired or revoked: make a new key in Chequr, and put it in its place."
         case _:
             return "There is no token that can be sent: put one in its place."
+
+
+def about_token(token: Mapping[str, Any], *, now: float) -> str:
+    """Which token is in use, since when, and whether that is too long; as `standing` tells it."""
+    if token["problem"]:
+        return f"Token: {token['problem']}."
+    seen = token["first_seen"]
+    told = f"Token {token['fingerprint']}, {f'first used here {when(seen)}' if seen else 'not used here yet'}."
+    return f"{told} Rotate it: it is older than 90 days." if is_due_for_rotation(seen, now=now) else told

@@ -1,0 +1,275 @@
+"""The status page: one HTML document, made when it is asked for, that needs nothing else. It shows no content."""
+
+import base64
+import hashlib
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Literal
+
+from agent import __version__
+from agent.cadence import freshness, length
+from agent.config import Loaded
+from agent.controls import Discovery
+from agent.items import Hold
+from agent.ledger import Day, Latest, Ledger
+from agent.standing import standing
+from agent.states import STATES, about_hold, about_token
+from agent.store import Store
+from agent.words import count, size, span, when
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
+
+Level = Literal["good", "note", "bad"]
+
+_DAY = 86_400.0  # seconds
+_DAYS = 30
+_DELIVERIES = 20
+_CONTROLS = 200
+_HIGHEST, _STEP = 100, 24  # of a bar, and from one to the next, in the chart's units
+_LEVELS: Mapping[str, Level] = {"complete": "good", "incomplete": "note", "failed": "bad"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be, and what to do about it."""
+
+    level: Level
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How it stands in one line, and why."""
+
+    level: Level
+    headline: str
+    findings: Sequence[Finding]
+
+
+class Page:
+    """The page of one service. `stuck` tells what gave no sign of life, `rate` how fast it delivers at most."""
+
+    def __init__(
+        self,
+        loaded: Callable[[], Loaded],
+        store: Store,
+        stuck: Callable[[], Sequence[str]],
+        rate: Callable[[], float | None],
+    ) -> None:
+        self._loaded = loaded
+        self._store = store
+        self._stuck = stuck
+        self._rate = rate
+
+    def html(self) -> str:
+        """The document as it stands now."""
+        loaded, ledger, now = self._loaded(), Ledger(self._store), datetime.now(UTC)
+        facts = standing(loaded, self._store)
+        controls = list(_controls(loaded, ledger.latest(), now))
+        rate = self._rate()
+        return _template().render(
+            host=socket.gethostname(),
+            version=__version__,
+            now=now,
+            verdict=judge(facts, self._stuck(), [row for row in controls if row["level"] == "bad"], now=now),
+            collectors=[_collector(each) for each in facts["collectors"]],
+            controls=controls[:_CONTROLS],
+            more_controls=max(0, len(controls) - _CONTROLS),
+            outbox=[_state(state, held) for state, held in facts["outbox"].items()],
+            accepted=f"{facts['accepted']:,}",
+            token=about_token(facts["token"], now=now.timestamp()),
+            rate=f"{rate:.0f}" if rate else None,
+            chart=chart(ledger.days(_today(now) - _DAYS + 1), today=_today(now)),
+            deliveries=[
+                {
+                    "accepted": when(entry.accepted_at),
+                    "control": entry.control_id,
+                    "evidence_type": entry.evidence_type,
+                    "target": entry.target,
+                    "id": entry.evidence_id,
+                }
+                for entry in ledger.receipts(limit=_DELIVERIES)
+            ],
+        )
+
+
+@cache
+def style() -> str:
+    """The page's style sheet."""
+    return files("agent").joinpath("templates/page.css").read_text(encoding="utf-8")
+
+
+@cache
+def policy() -> str:
+    """The page's Content-Security-Policy: its own style, and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    loader = PackageLoader("agent")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["coded"] = _coded
+    return environment.get_template("page.html", globals={"style": Markup(style())})  # noqa: S704 it is our own
+
+
+def _coded(text: str) -> "Markup":
+    """What stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    parts = (escape(part) for part in text.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def judge(
+    facts: Mapping[str, Any], stuck: Sequence[str], stale: Sequence[Mapping[str, Any]], *, now: datetime
+) -> Verdict:
+    """What an operator should know first, the worst before the rest."""
+    found = sorted(_findings(facts, stuck, stale, now), key=lambda finding: finding.level)  # bad comes before note
+    if not found:
+        owed = sum(held["items"] for state, held in facts["outbox"].items() if state != "discarded")
+        return Verdict("good", f"All is well: {count(owed, 'item')} on the way" if owed else "All is well", found)
+    worst = found[0].level
+    headline = "Somebody has to act" if worst == "bad" else "It works; look at this when there is time"
+    return Verdict(worst, headline, found)
+
+
+def _findings(
+    facts: Mapping[str, Any], stuck: Sequence[str], stale: Sequence[Mapping[str, Any]], now: datetime
+) -> Iterator[Finding]:
+    for part in stuck:
+        yield Finding("bad", f"{part.capitalize()}.", "The service manager ends it; if not, restart the agent.")
+    if facts["hold"]:
+        hold = Hold(**facts["hold"])
+        yield Finding("bad", f"Delivery is held since {when(hold.since)}: {hold.reason}", about_hold(hold))
+    if facts["token"]["problem"]:
+        yield Finding("bad", "Nothing can be delivered.", about_token(facts["token"], now=now.timestamp()))
+    if facts["lost"]:
+        yield Finding(
+            "bad", f"{count(facts['lost'], 'item')} lost.", "`chequr-agent outbox losses` says which, and why."
+        )
+    outbox = facts["outbox"]
+    if "rejected" in outbox:
+        remedy = "`chequr-agent outbox list --state rejected` says why, and what to do."
+        yield Finding("bad", f"{count(outbox['rejected']['items'], 'item')} rejected by the API.", remedy)
+    if "deferred" in outbox and now.timestamp() - outbox["deferred"]["oldest"] > _DAY:
+        remedy = "They are tried again by themselves; `chequr-agent doctor` says whether the API can be reached."
+        yield Finding("note", f"Items wait since {when(outbox['deferred']['oldest'])}.", remedy)
+    if stale:
+        named = ", ".join(sorted({row["id"] for row in stale})[:5])
+        yield Finding("note", f"{count(len(stale), 'control')} with stale evidence: {named}.", "See below.")
+    for each in facts["collectors"]:
+        yield from _about_collector(each)
+
+
+def _about_collector(each: Mapping[str, Any]) -> Iterator[Finding]:
+    last = each["last_run"]
+    if not each["enabled"]:
+        return
+    if last is None:
+        yield Finding(
+            "note", f"{each['collector']} never ran.", "It does when it is due; `chequr-agent collect` does now."
+        )
+    elif last["outcome"] == "failed":
+        remedy = "The log has the fault: please report it."
+        yield Finding("bad", f"The last run of {each['collector']} failed: {last['message'] or 'see the log'}", remedy)
+    elif last["gaps"]:
+        remedy = "`chequr-agent doctor` says which permission lacks."
+        told = f"{each['collector']} could not see everything: {count(last['gaps'], 'gap')}. First: {last['message']}."
+        yield Finding("note", told, remedy)
+
+
+def _collector(each: Mapping[str, Any]) -> dict[str, Any]:
+    last, following = each["last_run"], each["next_run"]
+    outcome = (last["outcome"] or "under way, or cut short") if last else "never ran"
+    return {
+        "name": each["collector"],
+        "schedule": each["schedule"] if each["enabled"] else "disabled",
+        "last": when(last["started_at"]) if last else "never",
+        "outcome": outcome,
+        "level": _LEVELS.get(outcome, "soft"),
+        "took": span(last["finished_at"] - last["started_at"]) if last and last["finished_at"] else "",
+        "records": f"{last['records']:,}" if last else "",
+        "gaps": f"{last['gaps']:,}" if last else "",
+        "following": when(datetime.fromisoformat(following)) if following else "never",
+    }
+
+
+def _state(state: str, held: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "state": state.replace("_", " "),
+        "number": f"{held['items']:,}",
+        "size": size(held["bytes"]),
+        "oldest": when(held["oldest"]),
+        "meaning": STATES[state],
+    }
+
+
+def _controls(loaded: Loaded, latest: Iterable[Latest], now: datetime) -> Iterator[dict[str, Any]]:
+    """A row for each control and evidence type, what is stale first."""
+    kept = Discovery.load(loaded.config.state_dir, loaded.config.chequr.base_url)
+    known = {control.id: control for control in kept.controls} if kept else {}
+    rows = []
+    for each in latest:
+        control = known.get(each.control_id)
+        age = timedelta(seconds=max(0.0, now.timestamp() - each.accepted_at))
+        cadence = length(control.cadence) if control else None
+        fresh = freshness(age, cadence) if cadence else ""
+        row = {
+            "id": each.control_id,
+            "name": control.name if control else "",
+            "evidence_type": each.evidence_type,
+            "accepted": when(each.accepted_at, now=now),
+            "freshness": fresh,
+            "level": {"fresh": "good", "due": "note", "stale": "bad"}.get(fresh, "soft"),
+            "cadence": (control.cadence or "") if control else "",
+            "gaps": each.gaps or "",
+        }
+        rows.append((-age / cadence if cadence else 0.0, row))
+    yield from (row for _, row in sorted(rows, key=lambda pair: pair[0]))
+
+
+def chart(days: Iterable[Day], *, today: int) -> dict[str, Any]:
+    """The bars of the last days, with what they say in words. Heights and places are in the units of the drawing."""
+    told = {day.day: day for day in days}
+    shown = [told.get(number, Day(number, 0, 0, 0, 0)) for number in range(today - _DAYS + 1, today + 1)]
+    most = max(day.items for day in shown)
+    bars = [
+        {
+            "day": _date(day.day),
+            "x": place * _STEP,
+            "height": max(2, round(_HIGHEST * day.items / most)) if day.items else 0,
+            "accepted": day.items,
+            "records": day.records,
+            "gaps": day.gaps,
+            "text": f"{_date(day.day)}: {day.items:,} accepted, {day.records:,} records, {day.gaps:,} gaps",
+        }
+        for place, day in enumerate(shown)
+    ]
+    total, empty = sum(day.items for day in shown), sum(not day.items for day in shown)
+    text = f"{count(total, 'piece')} of evidence accepted in {_DAYS} days, most on a day {most:,}, on {empty} days none"
+    return {"bars": bars, "first": _date(today - _DAYS + 1), "last": _date(today), "most": f"{most:,}", "text": text}
+
+
+def _today(now: datetime) -> int:
+    return int(now.timestamp() // _DAY)
+
+
+def _date(day: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(day * _DAY))
