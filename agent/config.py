@@ -126,6 +126,11 @@ class Delivery(Table):
     receipts_keep_days: int = Field(
         default=400, ge=1, description="How long receipts are kept: longer than an audit period."
     )
+    keep_bodies: Duration = Field(
+        default=timedelta(0),
+        description="How long bodies are kept after acceptance, so that `verify --repair` can send them again; 0: gone "
+        "at once. They count towards outbox.max_bytes, and go where what is owed needs the room.",
+    )
 
 
 class Signing(Table):

@@ -57,7 +57,7 @@ def deliverer(
         )
     delivery = loaded.config.delivery
     limits = Limits(keys_remembered=delivery.keys_remembered.total_seconds())
-    outbox, most = Outbox(store), delivery.concurrency
+    outbox, most = Outbox(store, keep_bodies=delivery.keep_bodies.total_seconds()), delivery.concurrency
     return Deliverer(outbox, sender, key, pace, concurrency=most, limits=limits, observe=observe), sender
 
 

@@ -10,16 +10,17 @@ put ──► pending ──► in_flight ──► the ledger        accepted: 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Any
 
-from agent import checkpoints, sql
+from agent import checkpoints, kept, sql
 from agent.body import pack
 from agent.database import Damaged
 from agent.evidence import Evidence, stamp
-from agent.items import Checkpoint, Claimed, Count, Hold, Item, Kin, Loss, Settlement, State
+from agent.items import Accept, Checkpoint, Claimed, Count, Hold, Item, Kin, Loss, Settlement, State
 from agent.lanes import body_of, claim, item_of
 from agent.mark import Put
 from agent.settlement import settle
@@ -64,8 +65,10 @@ class _Snapshot:
 class Outbox:
     """The queue of one state directory. Any number of processes may put; one delivers."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, keep_bodies: float = 0.0) -> None:
+        """`keep_bodies` is how many seconds a body is kept once it was accepted."""
         self._store = store
+        self._keep_bodies = keep_bodies
         self._fitting = 0  # bytes that fit without another look
 
     # ── putting ──
@@ -128,11 +131,17 @@ class Outbox:
         self._fitting -= size
         if self._fitting >= 0 and not essential:
             return
-        used, unused = connection.execute(sql.USED).fetchone()
-        lack = self._store.room.lack(self._store.directory, used, unused, size, essential=essential)
+        used, lack = self._lack(connection, size, essential=essential)
+        while lack and kept.drop_oldest(connection):
+            used, lack = self._lack(connection, size, essential=essential)
         if lack:
             raise OutboxFull(lack)
         self._fitting = self._store.room.certain(self._store.directory, used + size)
+
+    def _lack(self, connection: Connection, size: int, *, essential: bool = False) -> tuple[int, str | None]:
+        """The bytes used, and why there is no room for `size` more."""
+        used, unused = connection.execute(sql.USED).fetchone()
+        return used, self._store.room.lack(self._store.directory, used, unused, size, essential=essential)
 
     def checkpoint(self, collector: str, evidence_type: str, target: str) -> Checkpoint | None:
         return self._store.read(lambda connection: checkpoints.get(connection, (collector, evidence_type, target)))
@@ -157,7 +166,10 @@ class Outbox:
         told = list(settlements)
 
         def settle_each(connection: Connection) -> None:
+            kept.forget(connection, before=now - self._keep_bodies)
             for settlement in told:
+                if isinstance(settlement, Accept) and self._keep_bodies:
+                    self._keep(connection, settlement.item_id, now)
                 settle(connection, settlement, now=now)
 
         try:
@@ -167,6 +179,20 @@ class Outbox:
                 raise
             for one in told:
                 self.settle([one], now=now)
+
+    def _keep(self, connection: Connection, item_id: int, now: float) -> None:
+        """Keeps a body, unless there is no room: a full disk empties by what is accepted."""
+        (size,) = connection.execute(kept.SIZE, (item_id,)).fetchone()
+        _, lack = self._lack(connection, size)
+        if not lack:
+            kept.keep(connection, item_id, now=now)
+
+    def forget_bodies(self, *, before: float) -> int:
+        """Forgets the kept bodies of what was accepted before an instant, in seconds since the epoch; how many."""
+        forgotten = 0
+        while some := self._store.write(partial(kept.forget, before=before), delivers=True):
+            forgotten += some
+        return forgotten
 
     def audit(self) -> None:
         """Has the database mended where its indexes do not know of all items: what is not known is never sent."""

@@ -34,9 +34,11 @@ log = structlog.get_logger()
 _BESIDE = ("-wal", "-shm", "-journal")
 _FOLDER = "damaged"
 
-_CARRIED = ("item", "body", "ledger", "checkpoint", "loss", "run", "hold", "token")  # no two as wide: see `_carry`
+# No row of one of them fits another: see `_carry`.
+_CARRIED = ("item", "body", "ledger", "kept", "checkpoint", "loss", "run", "hold", "token")
 _ACCEPTED = "DELETE FROM item WHERE id IN (SELECT id FROM ledger)"
 _SPENT = "DELETE FROM body WHERE id IN (SELECT id FROM ledger)"
+_UNKNOWN = "DELETE FROM kept WHERE id NOT IN (SELECT id FROM ledger)"
 _INTERRUPTED = "UPDATE item SET state = 'pending' WHERE state = 'in_flight'"
 _ORPHANS = "SELECT id FROM body WHERE id NOT IN (SELECT id FROM item)"
 _CONTENT = "SELECT content FROM body WHERE id = ?"
@@ -130,7 +132,7 @@ class _Salvage:
         """What was carried over, and what was not."""
         unreadable = self._carry_over()
         told_before = self._count("loss")
-        for statement in (_ACCEPTED, _SPENT, _INTERRUPTED):
+        for statement in (_ACCEPTED, _SPENT, _UNKNOWN, _INTERRUPTED):
             self._connection.execute(statement)
         self._retell_orphans()
         checkpoints.drop_doubtful(self._connection)

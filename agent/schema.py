@@ -85,7 +85,7 @@ MIGRATIONS = (
         records INTEGER NOT NULL,
         gaps    INTEGER NOT NULL,
         bytes   INTEGER NOT NULL
-    ) STRICT;
+    ) STRICT, WITHOUT ROWID;            -- so that what salvages rows takes none of it for one of another table
     -- Both follow from the ledger, also where it is filled anew after damage. Neither statement clashes with a row that
     -- is there: what fills the ledger would decide what is done then.
     CREATE TRIGGER ledger_entered AFTER INSERT ON ledger BEGIN
@@ -100,6 +100,13 @@ MIGRATIONS = (
             SET items = items + 1, records = records + new.records, gaps = gaps + new.gaps, bytes = bytes + new.size
             WHERE day = cast(new.accepted_at / 86400 AS INTEGER);
     END;
+    CREATE TABLE kept (                    -- bodies of what was accepted: see agent.kept
+        id          INTEGER PRIMARY KEY,   -- the ledger's
+        accepted_at REAL NOT NULL,
+        since       TEXT,                  -- the item's
+        content     BLOB NOT NULL          -- zstd
+    ) STRICT;
+    CREATE INDEX kept_age ON kept (accepted_at);
     CREATE TABLE checkpoint (              -- how far each population was read, and which revision of a place was taken
         collector     TEXT NOT NULL,
         evidence_type TEXT NOT NULL,

@@ -1,6 +1,7 @@
 """What is done now and then, by the service each day and by each command that delivered: sealing, and forgetting."""
 
 from agent.config import Loaded
+from agent.outbox import Outbox
 from agent.runs import Runs
 from agent.sealing import Sealing
 from agent.store import Store
@@ -10,8 +11,9 @@ _RUNS_KEPT = 400 * _DAY
 
 
 def upkeep(loaded: Loaded, store: Store, *, now: float) -> None:
-    """Seals the ledger, and lets go of receipts and runs that were kept for long enough. Raises OSError."""
+    """Seals the ledger, and lets go of receipts, bodies and runs that were kept for long enough. Raises OSError."""
     sealing = Sealing(store, loaded.config.ledger.signing_key_file)
     sealing.forget(before=now - loaded.config.delivery.receipts_keep_days * _DAY, now=now)
     sealing.seal(now=now)
+    Outbox(store).forget_bodies(before=now - loaded.config.delivery.keep_bodies.total_seconds())
     Runs(store).prune(before=now - _RUNS_KEPT)
