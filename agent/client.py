@@ -42,7 +42,8 @@ class Client:
     What got no answer, a 429 or a 5xx is tried `attempts` times in all, with the same Idempotency-Key, waiting with
     full jitter and as long as the API asks. `timeout` is how many seconds one try may take in all. Every method
     raises ChequrError; the constructor raises ValueError where `base_url`, `ca_file` or the proxy of the environment
-    cannot be used. Threads may share it; `observe` is called in one of its own.
+    cannot be used. Threads may share it; `observe` is called in one of its own. `turn` is called before each try, and
+    `pause` waits so many seconds between two: what they raise ends the call.
     """
 
     def __init__(
@@ -54,10 +55,13 @@ class Client:
         timeout: float = TIMEOUT,
         attempts: int = 4,
         observe: Observe | None = None,
+        turn: Callable[[], object] = lambda: None,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
         self._client = AsyncClient(token, base_url=base_url, ca_file=ca_file, timeout=timeout, observe=observe)
         self._loop = EventLoop()
         self._attempts = attempts
+        self._turn, self._pause = turn, pause
 
     def submit_evidence(
         self,
@@ -102,13 +106,14 @@ class Client:
         """Performs one operation, as often as it is worth it."""
         attempt = 1
         while True:
+            self._turn()
             try:
                 return self._loop.wait_for(self._client.perform(operation))
             except (NoAnswer, ApiError) as error:
                 wait = _wait(error, attempt)
                 if wait is None or attempt >= self._attempts:
                     raise
-            time.sleep(wait)
+            self._pause(wait)
             attempt += 1
 
     def _each(self, page_at: Callable[[str | None], Operation[Page[T]]]) -> Iterator[T]:

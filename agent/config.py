@@ -96,6 +96,11 @@ class Chequr(Table):
     timeout: Annotated[Duration, AfterValidator(_positive)] = Field(
         default=timedelta(seconds=60), description="How long one request may take in all."
     )
+    shared_key: bool = Field(
+        default=False,
+        description="Whether agents with another state_dir use the same key: then evidence at the API that this one "
+        "does not know is no difference to `verify`.",
+    )
 
 
 class Delivery(Table):

@@ -1,7 +1,9 @@
 """The agent's parts put together as the configuration says."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
 
 import structlog
 
@@ -17,6 +19,7 @@ from agent.pacing import Pace
 from agent.store import Store
 from agent.submit import Limits
 from agent.token import Token
+from collectors.contract import Cancelled
 
 log = structlog.get_logger()
 
@@ -35,6 +38,34 @@ def client(loaded: Loaded, key: Token, *, attempts: int = 4) -> Client:
             ca_file=chequr.ca_file,
             timeout=chequr.timeout.total_seconds(),
             attempts=attempts,
+        )
+
+
+def reader(loaded: Loaded, key: Token, cancelled: Event | None = None, *, most: float | None = None) -> Client:
+    """A client that reads much: at the pace that delivery leaves it, and at `most` requests a second.
+
+    It raises Cancelled once it is `cancelled`. Raises as `client` does.
+    """
+    pace, ended = _pace(loaded, key, most), cancelled or Event()
+
+    def pause(seconds: float) -> None:
+        if ended.wait(max(seconds, 0.0)):
+            raise Cancelled
+
+    def turn() -> None:
+        pause(pace.reserve(time.monotonic()))
+        pause(pace.pause_until - time.monotonic())
+
+    chequr = loaded.config.chequr
+    with _usable():
+        return Client(
+            key,
+            base_url=chequr.base_url,
+            ca_file=chequr.ca_file,
+            timeout=chequr.timeout.total_seconds(),
+            observe=pacing_observer(pace),
+            turn=turn,
+            pause=pause,
         )
 
 
@@ -61,11 +92,13 @@ def deliverer(
     return Deliverer(outbox, sender, key, pace, concurrency=most, limits=limits, observe=observe), sender
 
 
-def _pace(loaded: Loaded, key: Token) -> Pace:
+def _pace(loaded: Loaded, key: Token, most: float | None = None) -> Pace:
+    """The pace of the host or of its own; nobody goes faster than the configuration and `most` allow."""
     chequr = loaded.config.chequr
+    cap = min((rate for rate in (chequr.rate, most) if rate is not None), default=None)
     if loaded.config.delivery.share_rate:
-        return HostPace(chequr.base_url, lambda: key.fingerprint, cap=chequr.rate)
-    return Pace(cap=chequr.rate)
+        return HostPace(chequr.base_url, lambda: key.fingerprint, cap=cap)
+    return Pace(cap=cap)
 
 
 @contextmanager

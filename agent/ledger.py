@@ -4,7 +4,8 @@ Entries are a chain in the order of their acceptance (`agent.chain`). Those that
 beginning only.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import partial
@@ -15,6 +16,7 @@ from agent.sql import HEAD
 from agent.store import Store
 
 _LAST = 2**63 - 1
+_STRIDE = 1000  # entries that are looked at in one read
 
 RECEIPTS = "SELECT * FROM ledger ORDER BY id DESC LIMIT ?"
 RECEIPTS_OF_ITEM = "SELECT * FROM ledger WHERE id = ? LIMIT ?"
@@ -22,6 +24,12 @@ RECEIPTS_OF_SNAPSHOT = "SELECT * FROM ledger WHERE snapshot_id = ? ORDER BY id D
 COUNT = "SELECT count(*) FROM ledger"
 LATEST = "SELECT * FROM latest ORDER BY control_id, evidence_type"
 DAYS = "SELECT * FROM day WHERE day >= ? ORDER BY day"
+RECEIVED = """
+    SELECT * FROM ledger WHERE seq > ? AND seq <= ? AND (created_at >= ? OR created_at IS NULL) ORDER BY seq
+"""
+FIRST = "SELECT seq FROM ledger ORDER BY seq LIMIT 1"
+FIRST_DATED = "SELECT created_at FROM ledger WHERE created_at IS NOT NULL ORDER BY seq LIMIT 1"
+KNOWN = "SELECT DISTINCT evidence_id FROM ledger WHERE evidence_id IN (SELECT value FROM json_each(?))"
 ENTRIES = "SELECT * FROM ledger WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 500"
 # Only the oldest go, in the order of their numbers, and never the last: so a number that is missing is missed.
 KEPT = """
@@ -105,6 +113,29 @@ class Ledger:
                 return
             after = rows[-1]["seq"]
 
+    def received(self, since: str, *, until: int) -> Iterator[Accepted]:
+        """The entries up to the number `until` that the API took from an instant on, in ISO 8601, by its own clock.
+
+        Also those of which it did not say when. They come in the order of the chain, page by page.
+        """
+        row = self._store.read(lambda connection: connection.execute(FIRST).fetchone())
+        after = row["seq"] - 1 if row else until
+        while after < until:
+            page = (after, min(after + _STRIDE, until), since)
+            yield from map(_entry, self._store.read(partial(_received, page)))
+            after += _STRIDE
+
+    def beginning(self) -> str | None:
+        """When the API took the first of them, in ISO 8601, by its own clock; None where no receipt says."""
+        row = self._store.read(lambda connection: connection.execute(FIRST_DATED).fetchone())
+        return row["created_at"] if row else None
+
+    def known(self, evidence_ids: Sequence[str]) -> set[str]:
+        """Those of some evidence that have a receipt."""
+        told = json.dumps(evidence_ids)
+        rows = self._store.read(lambda connection: connection.execute(KNOWN, (told,)).fetchall())
+        return {row["evidence_id"] for row in rows}
+
     def head(self) -> tuple[int, str] | None:
         """The number and the link of the last entry; None where there is none."""
         row = self._store.read(lambda connection: connection.execute(HEAD).fetchone())
@@ -146,6 +177,10 @@ class Ledger:
 
 def _page(after: int, until: int, connection: Connection) -> list[Row]:
     return connection.execute(ENTRIES, (after, until)).fetchall()
+
+
+def _received(page: tuple[int, int, str], connection: Connection) -> list[Row]:
+    return connection.execute(RECEIVED, page).fetchall()
 
 
 def _entry(row: Row) -> Accepted:

@@ -256,6 +256,18 @@ class Outbox:
         number: int = self._number(sql.COUNT_IN, state)
         return number
 
+    def doubtful(self) -> int:
+        """How many items may have arrived; this looks at every item."""
+        number: int = self._number(sql.COUNT_UNSURE)
+        return number
+
+    def keys(self) -> Iterator[str]:
+        """The Idempotency-Keys of all items; page by page, so that memory stays flat."""
+        after = 0
+        while rows := self._store.read(partial(_keys, after)):
+            yield from (row["key"] for row in rows)
+            after = rows[-1]["id"]
+
     def is_lost(self, item_id: int) -> bool:
         """Whether an item is among the losses."""
         return bool(self._number(sql.IS_LOST, item_id))
@@ -343,6 +355,10 @@ def _row(snapshot: _Snapshot, piece: Evidence, since: str | None) -> tuple[Any, 
         piece.control_id, piece.snapshot_id, piece.part, piece.parts, piece.records, piece.gaps,
         stamp(piece.collected_at), len(piece.body), since, snapshot.now, snapshot.now,
     )  # fmt: skip
+
+
+def _keys(after: int, connection: Connection) -> list[Row]:
+    return connection.execute(sql.KEYS, (after,)).fetchall()
 
 
 def _kin(connection: Connection, item: Item, evidence_ids: Iterable[str]) -> Kin:

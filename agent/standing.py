@@ -13,17 +13,20 @@ from agent.outbox import Outbox
 from agent.runs import Runs
 from agent.store import Store
 from agent.token import Token
+from agent.verified import Verified
 
 
 def standing(loaded: Loaded, store: Store) -> dict[str, Any]:
     """What `status` shows, for programs."""
     outbox = Outbox(store)
     hold = outbox.hold()
+    last = Verified.load(store.directory).last
     return {
         "state_dir": str(loaded.config.state_dir),
         "outbox": {state: asdict(count) for state, count in outbox.counts().items()},
         "accepted": Ledger(store).count(),
         "lost": sum(loss.items for loss in outbox.losses()),
+        "verified": last.model_dump(mode="json") if last else None,
         "hold": asdict(hold) if hold else None,
         "token": _token(loaded, outbox),
         "collectors": [_collector(collector, store) for collector in loaded.collectors.values()],

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import api, catalogue, collect, config, demo, doctor, ledger, outbox, sandbox, status, support
+from agent.cli import api, catalogue, collect, config, demo, doctor, ledger, outbox, sandbox, status, support, verify
 
 HELP = """Collects compliance evidence and delivers it to Chequr, once, whatever breaks on the way.
 
@@ -31,6 +31,7 @@ app.add_typer(catalogue.types, name="types", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(catalogue.permissions)
 app.add_typer(api.controls, name="controls", rich_help_panel=API)
 app.command("audit-log", rich_help_panel=API)(api.audit_log)
+app.command(rich_help_panel=API)(verify.verify)
 app.command(rich_help_panel=TRY)(sandbox.sandbox)
 app.command(rich_help_panel=TRY)(demo.demo)
 

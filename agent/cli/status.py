@@ -47,7 +47,7 @@ def _print(facts: dict[str, Any]) -> None:
         table(("outbox", "items", "size", "oldest", "which means"), rows, right=("items", "size"))
     else:
         say("The outbox is empty: nothing is owed.")
-    say(f"Accepted by the API so far: {facts['accepted']:,}.")
+    say(f"Accepted by the API so far: {facts['accepted']:,}. {_about_verified(facts['verified'])}")
     if facts["lost"]:
         say(f"LOST: {count(facts['lost'], 'item')}; `chequr-agent outbox losses` says which, and why.")
     if facts["hold"]:
@@ -58,6 +58,17 @@ def _print(facts: dict[str, Any]) -> None:
     say()
     headings = ("collector", "schedule", "last run", "outcome", "records", "gaps", "next run")
     table(headings, map(_row, facts["collectors"]), right=("records", "gaps"))
+
+
+def _about_verified(verified: dict[str, Any] | None) -> str:
+    from agent.cli.output import count, when
+
+    if verified is None:
+        return "Never verified: `chequr-agent verify` does it."
+    at, differences = when(verified["verified_at"]), verified["differences"]
+    if differences:
+        return f"Verified {at}: {count(differences, 'difference').upper()}; `chequr-agent verify` says which."
+    return f"Verified {at}: all {verified['compared']:,} since {verified['since'][:10]} are there."
 
 
 def _row(collector: dict[str, Any]) -> tuple[object, ...]:

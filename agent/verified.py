@@ -1,0 +1,49 @@
+"""The last verification, kept in the state directory, and when the service makes the next one."""
+
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent.arrival import Verification
+from agent.private import hand_over
+
+FILE = "verified.json"
+WEEK = 7 * 86400.0
+SOON = 600.0
+"""Seconds from a conflict to the verification that follows it."""
+
+
+class Verified(BaseModel):
+    """`due` is in seconds since the epoch; None where nothing was ever verified or planned."""
+
+    model_config = ConfigDict(frozen=True)
+
+    last: Verification | None = None
+    due: float | None = None
+
+    @classmethod
+    def load(cls, state_dir: Path) -> Self:
+        """What was kept; where that cannot be read, as if nothing was."""
+        try:
+            return cls.model_validate_json((state_dir / FILE).read_bytes())
+        except (OSError, ValidationError):
+            return cls()
+
+    def save(self, state_dir: Path) -> None:
+        """Replaces what was kept, all at once. Raises OSError."""
+        with tempfile.NamedTemporaryFile(dir=state_dir, prefix=f"{FILE}.", delete=False) as file:
+            file.write(self.model_dump_json().encode())
+        hand_over(Path(file.name))
+        Path(file.name).replace(state_dir / FILE)
+
+    def after(self, verification: Verification, *, begun: float) -> Self:
+        """The next one is a week later, or when it was planned to be: unless for what this one has seen."""
+        latest = verification.verified_at + WEEK
+        due = self.due if self.due and self.due > begun + SOON - 1 else latest
+        return self.model_copy(update={"last": verification, "due": min(due, latest)})
+
+    def no_later_than(self, due: float) -> Self:
+        """Also where a clock that was set back since has planned it far ahead."""
+        return self.model_copy(update={"due": due if self.due is None else min(self.due, due)})
