@@ -25,6 +25,7 @@ from agent.config import Collector, ConfigurationInvalid, Loaded
 from agent.controls import ControlMap
 from agent.deliver import Deliverer
 from agent.errors import ChequrError
+from agent.inspection import Inspection
 from agent.items import Item, Settlement
 from agent.load import load
 from agent.lock import Locked, lock
@@ -63,6 +64,7 @@ class Daemon:
         self._manager = ServiceManager()
         self._vitals = Vitals(store, self._manager, self._turned_at)
         self._metrics: Metrics | None = None
+        self._inspection = Inspection(lambda: self._loaded, store, self._token, self._cancelled)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises Locked where another agent delivers from this state directory.
@@ -81,8 +83,9 @@ class Daemon:
             stopping = asyncio.create_task(self._stopping.wait())
             self._manager.ready("Started.")
             telling = asyncio.create_task(self._vitals.tell(self._stopping, self._collections.keys()))
+            inspecting = asyncio.create_task(self._inspection.run(self._stopping))
             await asyncio.wait({delivering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            await self._end(delivering)
+            await self._end(delivering, inspecting)
             telling.cancel()
 
     @contextmanager
@@ -127,11 +130,11 @@ class Daemon:
         self._broken = error
         self.stop()
 
-    async def _end(self, delivering: asyncio.Task[None]) -> None:
+    async def _end(self, delivering: asyncio.Task[None], inspecting: asyncio.Task[None]) -> None:
         self._cancelled.set()
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
-        await asyncio.gather(delivering, *self._collections.values(), return_exceptions=True)
+        await asyncio.gather(delivering, inspecting, *self._collections.values(), return_exceptions=True)
         if not self._broken:
             await asyncio.to_thread(self._keep_up)
         log.info("agent.stopped")
@@ -240,8 +243,7 @@ class Daemon:
     async def _deliver(self) -> None:
         while not self._stopping.is_set():
             self._vitals.restarted()
-            observe = self._metrics.settled if self._metrics else _nobody
-            self._deliverer, client = connect.deliverer(self._loaded, self._store, self._token, observe)
+            self._deliverer, client = connect.deliverer(self._loaded, self._store, self._token, self._settled)
             async with client:
                 try:
                     await self._deliverer.run()
@@ -254,15 +256,16 @@ class Daemon:
             if not self._stopping.is_set():
                 await asyncio.sleep(_AGAIN)
 
+    def _settled(self, item: Item, settlement: Settlement) -> None:
+        self._inspection.settled(item, settlement)
+        if self._metrics:
+            self._metrics.settled(item, settlement)
+
     def _keep_up(self) -> None:
         try:
             upkeep(self._loaded, self._store, now=time.time())
         except (OSError, StateUnusable) as error:
             log.error("upkeep.failed", reason=str(error), remedy="none needed if it passes: it is done again tomorrow")
-
-
-def _nobody(_item: Item, _settlement: Settlement) -> None:
-    """Counts what became of an item."""
 
 
 class _NothingMapped(Exception):

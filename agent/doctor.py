@@ -26,6 +26,7 @@ from agent.outbox import Outbox
 from agent.seal import encode, fingerprint, signing_key
 from agent.store import StateUnusable, Store
 from agent.token import Token, is_due_for_rotation
+from agent.verified import Verified
 from collectors import registry
 from collectors.contract import EvidenceType, Period, Run, Target, Unreachable, explain
 from collectors.errors import AccessDenied, CollectionError, Gap, Invalid
@@ -60,6 +61,7 @@ def examine(loaded: Loaded) -> Iterator[Finding]:
     yield from findings
     if state.level != "bad":
         yield from _age(loaded, key)
+        yield from _arrival(loaded)
     yield from _signing(loaded)
     controls = ControlMap(loaded.config.controls.map, workspace if loaded.config.controls.discover else None)
     if not loaded.enabled:
@@ -130,6 +132,18 @@ def _signing(loaded: Loaded) -> Iterator[Finding]:
             yield Finding("good", "ledger", f"its seals are signed with the key {name}")
     except SecretMissing as error:
         yield Finding("bad", "ledger", f"its seals cannot be signed: {error}", "Mend the key, or take it out.")
+
+
+def _arrival(loaded: Loaded) -> Iterator[Finding]:
+    """What the last verification came to, if there was one."""
+    if last := Verified.load(loaded.config.state_dir).last:
+        day = datetime.fromtimestamp(last.verified_at, UTC)
+        told = f"verified on {day:%Y-%m-%d}: {last.there:,} of {last.compared:,} are at the API"
+        if last.differences:
+            message = f"{told}, and there are {last.differences:,} differences"
+            yield Finding("note", "ledger", message, "`chequr-agent verify` says which.")
+        else:
+            yield Finding("good", "ledger", told)
 
 
 def _try_to_write(client: Client) -> None:

@@ -28,6 +28,7 @@ from agent.outbox import Outbox
 from agent.report import Report
 from agent.runs import Runs
 from agent.store import Store
+from agent.verified import Verified
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _OUTCOMES: dict[type[Settlement], str] = {Accept: "accepted", Defer: "deferred", Reject: "rejected", Lose: "lost"}
@@ -123,6 +124,10 @@ class _Standing(Source):
         yield _gauge("lost_items", "Items in loss reports.", float(sum(loss.items for loss in outbox.losses())))
         if (rate := self._rate()) is not None:
             yield _gauge("delivery_rate", "Requests a second that delivery goes at most.", rate)
+        last = Verified.load(self._store.directory).last
+        at, found = ({"": last.verified_at}, {"": float(last.differences)}) if last else ({}, {})
+        yield _gauge("verified_timestamp_seconds", "When the ledger was last compared with the API.", at)
+        yield _gauge("verify_differences", "Differences that were found then.", found)
         yield from self._runs()
 
     def _runs(self) -> Iterator[Metric]:

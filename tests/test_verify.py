@@ -321,3 +321,74 @@ def test_an_api_that_is_away(agent, sandbox):
     sandbox.faults = ["503:x20@/v1/audit-log"]
     assert agent.run("verify").code == Exit.UNDELIVERED
     assert (agent.state / FILE).read_text() == before
+
+
+# ── The service ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def due(agent):
+    """Seconds until the next verification of the service."""
+    return json.loads((agent.state / FILE).read_text())["due"] - time.time()
+
+
+def set_due(agent, seconds):
+    kept = json.loads((agent.state / FILE).read_text())
+    (agent.state / FILE).write_text(json.dumps(kept | {"due": time.time() + seconds}))
+
+
+def test_the_service_verifies_every_week(agent, sandbox):
+    """The first time a week after its first start; a restart does not lose it; nothing is repaired by itself."""
+    with agent.started("run") as daemon:
+        daemon.saw("agent.started")
+        eventually((agent.state / FILE).exists, "a plan")
+        assert daemon.stop() == Exit.WELL
+    assert 6.9 < due(agent) / 86400 < 7.1
+    set_due(agent, -3600)
+    lost = sandbox.evidence[0]
+    lose(sandbox, lost.id)
+    with agent.started("run") as daemon:
+        daemon.saw("ledger.verified", level="warning", compared=2, missing=1, named=[f"missing {lost.id}"])
+        assert daemon.stop() == Exit.WELL
+    assert 6.9 < due(agent) / 86400 < 7.1
+    assert len(sandbox.evidence) == 1
+    assert "1 of 2 are at the API, and there are 1 differences" in agent.run("doctor").out
+
+
+def test_the_service_verifies_after_a_conflict(agent, sandbox):
+    """Ten minutes after a 409 it looks, even if it was started anew meanwhile; many of them are one reason."""
+    sandbox.faults = ["409-in-progress:x3@/v1/evidence"]
+    agent.put("ctrl_vm_02/conflict.csv")
+    assert agent.run("collect", "--no-deliver").code == Exit.WELL
+    with agent.started("run") as daemon:
+        daemon.saw("evidence.deferred", status=409)
+        eventually(lambda: due(agent) < 601, "a plan")
+        daemon.saw("evidence.accepted")
+        assert daemon.stop() == Exit.WELL
+    assert 500 < due(agent) < 600
+    set_due(agent, 0)
+    with agent.started("run") as daemon:
+        daemon.saw("ledger.verified", level="info", compared=3, there=3, differences=0)
+        assert daemon.stop() == Exit.WELL
+
+
+def test_the_service_ends_in_the_middle_of_a_verification(agent, sandbox):
+    """SIGTERM does not wait for the rest of the audit log; the next start begins it anew."""
+    with agent.started("run") as daemon:
+        eventually((agent.state / FILE).exists, "a plan")
+        assert daemon.stop() == Exit.WELL
+    set_due(agent, -1)
+    sandbox.faults = ["429:retry-after=30@/v1/audit-log"]
+    with agent.started("run") as daemon:
+        eventually(lambda: sandbox.struck, "it was asked")
+        assert daemon.stop() == Exit.WELL
+    assert due(agent) < 0
+
+
+def test_the_figures_of_the_last_verification(agent):
+    """Metrics tell when it was, and how many differences there were."""
+    assert agent.run("verify").code == Exit.WELL
+    file = agent.home / "chequr.prom"
+    assert agent.run("deliver", "--metrics-file", str(file)).code == Exit.WELL
+    figures = dict(line.split() for line in file.read_text().splitlines() if line.startswith("chequr_agent_verif"))
+    assert float(figures["chequr_agent_verify_differences"]) == 0
+    assert abs(float(figures["chequr_agent_verified_timestamp_seconds"]) - time.time()) < 60

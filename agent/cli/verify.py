@@ -43,7 +43,7 @@ def verify(
 ) -> None:
     """Proves that what was accepted is at the API: compares its audit log and its controls with the ledger.
 
-    Exit code 4 where they differ.
+    Exit code 4 where they differ. The service does it every week, and after a conflict.
     """
     from agent import connect
     from agent.cli.output import print_json
