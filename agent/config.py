@@ -203,6 +203,37 @@ class Http(Table):
     )
 
 
+def _url_path(value: str) -> str:
+    if not re.fullmatch(r"/[\w./~-]*", value, re.ASCII):
+        raise ValueError("it must begin with / and hold letters, digits, and . _ ~ - / only")
+    return value
+
+
+class Webhooks(Table):
+    """How Chequr tells the service what happened: a control that drifted, evidence that was judged."""
+
+    listen: Annotated[str | None, AfterValidator(_address)] = Field(
+        default=None,
+        examples=["127.0.0.1:9465"],
+        description="Where to take webhooks: host:port, or a port of this machine's loopback, behind a proxy that "
+        "speaks TLS. Nowhere, where not set.",
+    )
+    url_path: Annotated[str, AfterValidator(_url_path)] = Field(
+        default="/chequr", description="The path that they come to."
+    )
+    public_url: Annotated[str, AfterValidator(check_base_url)] | None = Field(
+        default=None,
+        examples=["https://hooks.acme.example/chequr"],
+        description="The same place as Chequr reaches it: `chequr-agent webhooks register` registers it.",
+    )
+    secret_file: Path | None = Field(
+        default=None,
+        examples=["/etc/chequr-agent/webhook_secret"],
+        description="The secret that signs them, written by `webhooks register`; else the credential `webhook_secret` "
+        "or `WEBHOOK_SECRET`. Several, one a line, while they are changed.",
+    )
+
+
 class Log(Table):
     """What is logged, to standard error."""
 
@@ -260,6 +291,7 @@ class Config(BaseSettings):
     controls: Controls = Field(default_factory=Controls)
     ledger: Signing = Field(default_factory=Signing)
     http: Http = Field(default_factory=Http)
+    webhooks: Webhooks = Field(default_factory=Webhooks)
     log: Log = Field(default_factory=Log)
     collectors: dict[str, dict[str, Any]] = Field(default_factory=dict)
 

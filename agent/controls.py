@@ -3,7 +3,6 @@
 What the API says is kept in the state directory, so that collecting goes on while the API is away.
 """
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.client import Client
 from agent.errors import NotFound
-from agent.private import hand_over
+from agent.private import replace_private
 
 CACHE = "controls.json"
 
@@ -75,10 +74,7 @@ class Discovery(BaseModel):
 
     def save(self, state_dir: Path) -> None:
         """Replaces what was kept, all at once."""
-        with tempfile.NamedTemporaryFile(dir=state_dir, prefix=f"{CACHE}.", delete=False) as file:
-            file.write(self.model_dump_json().encode())
-        hand_over(Path(file.name))
-        Path(file.name).replace(state_dir / CACHE)
+        replace_private(state_dir / CACHE, self.model_dump_json().encode())
 
     def is_older_than(self, age: timedelta) -> bool:
         """Also where it was fetched by a clock that has since been set back."""

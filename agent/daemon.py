@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,12 @@ from agent.config import Collector, ConfigurationInvalid, Loaded
 from agent.controls import ControlMap
 from agent.deliver import Deliverer
 from agent.errors import ChequrError
+from agent.events import Events
 from agent.inspection import Inspection
 from agent.items import Item, Settlement
 from agent.load import load
 from agent.lock import Locked, lock
+from agent.reactions import Reactions
 from agent.run import run_collector
 from agent.runs import Runs
 from agent.store import DiskFull, StateBroken, StateUnusable, Store
@@ -36,6 +38,7 @@ from agent.systemd import ServiceManager
 from agent.trigger import WallClock
 from agent.upkeep import upkeep
 from agent.vitals import Vitals
+from agent.webhook_secret import secrets
 from collectors.contract import Cancelled, EvidenceType
 
 if TYPE_CHECKING:
@@ -58,13 +61,15 @@ class Daemon:
         self._cancelled = threading.Event()
         self._stopping = asyncio.Event()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._collections: dict[str, asyncio.Task[None]] = {}
+        self._collections: dict[str, asyncio.Task[bool]] = {}
         self._deliverer: Deliverer | None = None
         self._broken: StateBroken | None = None
         self._manager = ServiceManager()
         self._vitals = Vitals(store, self._manager, self._turned_at)
         self._metrics: Metrics | None = None
         self._inspection = Inspection(lambda: self._loaded, store, self._token, self._cancelled)
+        self._events = Events(store)
+        self._reactions = Reactions(lambda: self._loaded, self._events, self._controls, self._collect_now)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises Locked where another agent delivers from this state directory.
@@ -72,7 +77,7 @@ class Daemon:
         Also raises what delivering itself raises: an agent that cannot deliver does not look as if it did. That is
         StateBroken where the disk failed.
         """
-        with lock(self._store.directory, "deliver"), self._listening():
+        with lock(self._store.directory, "deliver"), self._listening(), self._receiving():
             loop = asyncio.get_running_loop()
             for number, react in self._signals().items():
                 loop.add_signal_handler(number, react)
@@ -84,8 +89,9 @@ class Daemon:
             self._manager.ready("Started.")
             telling = asyncio.create_task(self._vitals.tell(self._stopping, self._collections.keys()))
             inspecting = asyncio.create_task(self._inspection.run(self._stopping))
+            reacting = asyncio.create_task(self._reactions.run(self._stopping))
             await asyncio.wait({delivering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            await self._end(delivering, inspecting)
+            await self._end(delivering, inspecting, reacting)
             telling.cancel()
 
     @contextmanager
@@ -106,6 +112,20 @@ class Daemon:
             address, stuck=vitals.stuck, unready=vitals.unready, metrics=self._metrics.text, page=page.html
         ) as url:
             log.info("http.listening", url=url)
+            yield
+
+    @contextmanager
+    def _receiving(self) -> Iterator[None]:
+        """Takes webhooks, where it is told to. Raises ConfigurationInvalid."""
+        webhooks = self._loaded.config.webhooks
+        if webhooks.listen is None:
+            yield
+            return
+        from agent.receiver import Receiver, receiving
+
+        receiver = Receiver(self._events, lambda: secrets(webhooks.secret_file), self._reactions.arrived)
+        with receiving(webhooks.listen, webhooks.url_path, receiver) as url:
+            log.info("webhooks.listening", url=url)
             yield
 
     def _rate(self) -> float | None:
@@ -130,11 +150,11 @@ class Daemon:
         self._broken = error
         self.stop()
 
-    async def _end(self, delivering: asyncio.Task[None], inspecting: asyncio.Task[None]) -> None:
+    async def _end(self, delivering: asyncio.Task[None], *beside: asyncio.Task[None]) -> None:
         self._cancelled.set()
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
-        await asyncio.gather(delivering, inspecting, *self._collections.values(), return_exceptions=True)
+        await asyncio.gather(delivering, *beside, *self._collections.values(), return_exceptions=True)
         if not self._broken:
             await asyncio.to_thread(self._keep_up)
         log.info("agent.stopped")
@@ -195,31 +215,45 @@ class Daemon:
         """A job that ends at once: the scheduler would cancel what it waits for, where it is shut down."""
         self._begin(name)
 
-    def _begin(self, name: str) -> None:
+    async def _collect_now(self, name: str, types: Sequence[EvidenceType[Any]]) -> bool:
+        """Collects some evidence types, once what the collector is at is over; whether it came to its end."""
+        while under_way := self._collections.get(name):
+            await asyncio.wait({under_way})
+        if self._stopping.is_set() or name not in self._loaded.collectors:
+            return False
+        self._begin(name, types)
+        return await self._collections[name]
+
+    def _begin(self, name: str, types: Sequence[EvidenceType[Any]] | None = None) -> None:
         if name in self._collections:
             log.info("collector.busy", collector=name, reason="its last run is still under way")
             return
-        task = asyncio.get_running_loop().create_task(self._collect(self._loaded.collectors[name]))
+        task = asyncio.get_running_loop().create_task(self._collect(self._loaded.collectors[name], types))
         self._collections[name] = task
         task.add_done_callback(lambda _: self._collections.pop(name))
 
-    async def _collect(self, collector: Collector) -> None:
+    async def _collect(self, collector: Collector, types: Sequence[EvidenceType[Any]] | None) -> bool:
+        """Whether the run came to its end, whatever that was. One of all types that did not is made up for."""
         try:
-            await asyncio.to_thread(self._run, collector)
-        except _NothingMapped as error:
-            self._start_later(collector.name, str(error))
+            await asyncio.to_thread(self._run, collector, types)
+        except (_NothingMapped, DiskFull) as error:
+            if types is None:
+                self._start_later(collector.name, str(error))
+            return False
         except ConfigurationInvalid as error:
             log.error("collector.unusable", collector=collector.name, problems=error.problems)
         except Locked as error:
             log.warning("collector.busy", collector=collector.name, reason=str(error))
+            return False
         except Cancelled:
             log.info("collector.cancelled", collector=collector.name, remedy="it is made up at the next start")
-        except DiskFull as error:
-            self._start_later(collector.name, str(error))
+            return False
         except StateBroken as error:
             self._break(error)
+            return False
         except Exception:  # around this job: one broken collector must not end the agent
             log.exception("collector.failed", collector=collector.name)
+        return True
 
     def _start_later(self, name: str, reason: str) -> None:
         log.warning("collector.postponed", collector=name, again_in=_POSTPONED, reason=reason)
@@ -229,12 +263,15 @@ class Daemon:
             misfire_grace_time=None,
         )  # fmt: skip
 
-    def _run(self, collector: Collector) -> None:
+    def _controls(self) -> ControlMap:
+        return connect.control_map(self._loaded, self._token)[0]
+
+    def _run(self, collector: Collector, types: Sequence[EvidenceType[Any]] | None) -> None:
         controls, away = connect.control_map(self._loaded, self._token)
         if away and controls.discovery is None and not all(_is_mapped(kind, controls) for kind in collector.types):
             raise _NothingMapped(f"the controls were never read yet: {away}")
         begun = time.monotonic()
-        report = run_collector(self._loaded, self._store, collector, controls, cancelled=self._cancelled)
+        report = run_collector(self._loaded, self._store, collector, controls, cancelled=self._cancelled, types=types)
         if self._metrics:
             self._metrics.collected(report, time.monotonic() - begun)
 

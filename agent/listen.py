@@ -6,13 +6,10 @@ under a name of its own that it has lead here: so only names of this machine are
 """
 
 import json
-import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -20,13 +17,12 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent.config import ConfigurationInvalid
 from agent.metrics import CONTENT_TYPE
 from agent.page import policy
+from agent.serving import bound, serving
 
 Reasons = Callable[[], Sequence[str]]
 
-_PATIENCE = 10.0  # seconds for it to end
 _UNAVAILABLE, _MISDIRECTED = 503, 421
 _HERE = ("localhost", "127.0.0.1", "[::1]")
 
@@ -36,7 +32,6 @@ def listening(
     address: str, *, stuck: Reasons, unready: Reasons, metrics: Callable[[], bytes], page: Callable[[], str]
 ) -> Iterator[str]:
     """Answers at `address`, host:port, while the context lasts; its URL. Raises ConfigurationInvalid."""
-    listener = _bound(address)
     app = Starlette(
         routes=[
             Route("/", _page(page)),
@@ -45,28 +40,10 @@ def listening(
             Route("/metrics", lambda _: Response(metrics(), media_type=CONTENT_TYPE)),
         ]
     )
-    answer = _for_this_machine(app) if ip_address(listener.getsockname()[0]).is_loopback else app
-    config = uvicorn.Config(answer, log_config=None, access_log=False, lifespan="off", server_header=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
-    thread.start()
-    host, port = listener.getsockname()[:2]
-    try:
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(_PATIENCE)
-        listener.close()
-
-
-def _bound(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    try:
-        family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
-        return socket.create_server(place[:2], family=family, backlog=16)
-    except OSError as error:
-        reason = f"http.listen: nobody can listen at {address}: {error.strerror or error}; name another one"
-        raise ConfigurationInvalid([reason]) from error
+    with bound(address, "http.listen") as listener:
+        is_here = ip_address(listener.getsockname()[0]).is_loopback
+        with serving(_for_this_machine(app) if is_here else app, listener) as url:
+            yield url
 
 
 def _for_this_machine(app: ASGIApp) -> ASGIApp:

@@ -5,6 +5,7 @@ in, or the service would find files that it cannot open.
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -20,6 +21,14 @@ def make_private(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         hand_over(folder)
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Puts a file with this content in the place of the one that is there, all at once. Raises OSError."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as file:
+        file.write(content)
+    hand_over(Path(file.name))
+    Path(file.name).replace(path)
 
 
 def hand_over(path: Path) -> None:

@@ -39,14 +39,16 @@ def run_collector(
 ) -> Report:
     """Collects into the outbox. Raises Locked where another process is at it, and Cancelled.
 
-    A run that is cancelled or dies is left without an end, so that it is made up for.
+    A run that is cancelled or dies is left without an end, so that it is made up for. One of some `types` only is not
+    written down: it is no run of the collector, and makes up for none.
     """
     delivery = loaded.config.delivery
     shape = collector.common.payload_shape or delivery.payload_shape
     queue = Queue(Outbox(store), collector.name, shape=shape, limit=delivery.max_payload_bytes)
     runs = Runs(store)
+    is_whole = types is None or len(types) == len(collector.types)
     with lock(store.directory, f"collector-{collector.name}"):
-        run_id = runs.start(collector.name, now=time.time())
+        run_id = runs.start(collector.name, now=time.time()) if is_whole else None
         with closing(Unfinished(store.directory, collector.name)) as unfinished:
             collection = Collection(
                 collector,
@@ -60,8 +62,10 @@ def run_collector(
                 shard=shard,
             )
             report = collection.run()
-            _finish(runs, run_id, report)
-            unfinished.finish()
+            if run_id is not None:
+                _finish(runs, run_id, report)
+                unfinished.finish()
+            _tell(report)
     return report
 
 
@@ -77,6 +81,10 @@ def _finish(runs: Runs, run_id: int, report: Report) -> None:
         items=len(report.items),
         message=next((f"{gap.resource}: {gap.message}" if gap.resource else gap.message for gap in gaps), None),
     )
+
+
+def _tell(report: Report) -> None:
+    """The canonical line of one run."""
     log.info(
         "collector.finished",
         collector=report.collector,

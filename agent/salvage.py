@@ -35,7 +35,7 @@ _BESIDE = ("-wal", "-shm", "-journal")
 _FOLDER = "damaged"
 
 # No row of one of them fits another: see `_carry`.
-_CARRIED = ("item", "body", "ledger", "kept", "checkpoint", "loss", "run", "hold", "token")
+_CARRIED = ("item", "body", "ledger", "kept", "checkpoint", "loss", "run", "hold", "token", "event", "signal")
 _ACCEPTED = "DELETE FROM item WHERE id IN (SELECT id FROM ledger)"
 _SPENT = "DELETE FROM body WHERE id IN (SELECT id FROM ledger)"
 _UNKNOWN = "DELETE FROM kept WHERE id NOT IN (SELECT id FROM ledger)"

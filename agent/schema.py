@@ -154,6 +154,25 @@ MIGRATIONS = (
         fingerprint TEXT NOT NULL UNIQUE,
         first_seen  REAL NOT NULL
     ) STRICT;
+    CREATE TABLE event (                   -- what the API told by webhook
+        number      INTEGER PRIMARY KEY,
+        id          TEXT NOT NULL UNIQUE,   -- the API's: it may deliver an event more than once
+        type        TEXT NOT NULL,
+        subject     TEXT,                   -- the id of what it is about; null where it names none
+        created_at  REAL NOT NULL,          -- by the API's clock
+        received_at REAL NOT NULL,
+        data        TEXT,                   -- JSON; null once nobody needs it any more
+        done_at     REAL,                   -- null: it is yet to be acted upon
+        outcome     TEXT
+    ) STRICT;
+    CREATE INDEX event_waiting ON event (number) WHERE done_at IS NULL;
+    CREATE TABLE signal (                  -- what the API made of a piece of evidence
+        number      INTEGER PRIMARY KEY,
+        evidence_id TEXT NOT NULL UNIQUE,   -- its receipt may come later
+        signal      TEXT NOT NULL CHECK (signal IN ('pass', 'fail', 'review')),
+        told_at     REAL NOT NULL,          -- by the API's clock
+        received_at REAL NOT NULL
+    ) STRICT;
     """,  # noqa: S608 our own columns
 )
 

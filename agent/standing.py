@@ -8,6 +8,7 @@ from typing import Any
 from agent import schedule
 from agent.config import Collector, Loaded
 from agent.errors import TokenUnusable
+from agent.events import Events, Received
 from agent.ledger import Ledger
 from agent.outbox import Outbox
 from agent.runs import Runs
@@ -18,7 +19,7 @@ from agent.verified import Verified
 
 def standing(loaded: Loaded, store: Store) -> dict[str, Any]:
     """What `status` shows, for programs."""
-    outbox = Outbox(store)
+    outbox, events = Outbox(store), Events(store)
     hold = outbox.hold()
     last = Verified.load(store.directory).last
     return {
@@ -27,10 +28,18 @@ def standing(loaded: Loaded, store: Store) -> dict[str, Any]:
         "accepted": Ledger(store).count(),
         "lost": sum(loss.items for loss in outbox.losses()),
         "verified": last.model_dump(mode="json") if last else None,
+        "signals": events.signals(),
+        "events_waiting": events.waiting(),
+        "facts": [_fact(event) for event in events.facts()],
         "hold": asdict(hold) if hold else None,
         "token": _token(loaded, outbox),
         "collectors": [_collector(collector, store) for collector in loaded.collectors.values()],
     }
+
+
+def _fact(event: Received) -> dict[str, Any]:
+    """What Chequr told last about a score, a risk or a vendor."""
+    return {"type": event.type, "subject": event.subject, "at": event.created_at, "facts": event.data}
 
 
 def _token(loaded: Loaded, outbox: Outbox) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """The last verification, kept in the state directory, and when the service makes the next one."""
 
-import tempfile
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.arrival import Verification
-from agent.private import hand_over
+from agent.private import replace_private
 
 FILE = "verified.json"
 WEEK = 7 * 86400.0
@@ -33,10 +32,7 @@ class Verified(BaseModel):
 
     def save(self, state_dir: Path) -> None:
         """Replaces what was kept, all at once. Raises OSError."""
-        with tempfile.NamedTemporaryFile(dir=state_dir, prefix=f"{FILE}.", delete=False) as file:
-            file.write(self.model_dump_json().encode())
-        hand_over(Path(file.name))
-        Path(file.name).replace(state_dir / FILE)
+        replace_private(state_dir / FILE, self.model_dump_json().encode())
 
     def after(self, verification: Verification, *, begun: float) -> Self:
         """The next one is a week later, or when it was planned to be: unless for what this one has seen."""

@@ -4,7 +4,21 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import api, catalogue, collect, config, demo, doctor, ledger, outbox, sandbox, status, support, verify
+from agent.cli import (
+    api,
+    catalogue,
+    collect,
+    config,
+    demo,
+    doctor,
+    ledger,
+    outbox,
+    sandbox,
+    status,
+    support,
+    verify,
+    webhooks,
+)
 
 HELP = """Collects compliance evidence and delivers it to Chequr, once, whatever breaks on the way.
 
@@ -30,6 +44,7 @@ app.add_typer(config.app, name="config", rich_help_panel=LOOK)
 app.add_typer(catalogue.types, name="types", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(catalogue.permissions)
 app.add_typer(api.controls, name="controls", rich_help_panel=API)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=API)
 app.command("audit-log", rich_help_panel=API)(api.audit_log)
 app.command(rich_help_panel=API)(verify.verify)
 app.command(rich_help_panel=TRY)(sandbox.sandbox)

@@ -62,13 +62,15 @@ def list_(
 def show(item_id: ItemId, config: ConfigPath = None, *, json: Json = False) -> None:
     """Shows one item: its state, the API's last answer, its receipt, and its body while it has one."""
     from agent.cli.output import print_json
+    from agent.events import Events
     from agent.ledger import Ledger
     from agent.outbox import Outbox
 
     with _store(config) as store:
         receipts = Ledger(store).receipts(item_id)
         if receipts:
-            facts: dict[str, Any] = {"state": "accepted", **asdict(receipts[0])}
+            signal = Events(store).signal(receipts[0].evidence_id)
+            facts: dict[str, Any] = {"state": "accepted", "signal": signal, **asdict(receipts[0])}
         else:
             facts = _facts(Outbox(store), item_id)
     if json:

@@ -13,6 +13,7 @@ from agent.cli.options import ConfigPath, Json, start
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show it again every two seconds, until Ctrl-C.")]
 
 _AGAIN = 2.0  # seconds
+_FACTS = 5
 
 
 def status(config: ConfigPath = None, *, json: Json = False, watch: Watch = False) -> None:
@@ -55,9 +56,24 @@ def _print(facts: dict[str, Any]) -> None:
         say(f"HELD since {when(hold.since)}: {hold.reason}")
         say(f"{about_hold(hold)} A running agent takes it up by itself; nothing is lost meanwhile.")
     say(about_token(facts["token"], now=time.time()))
+    _print_events(facts)
     say()
     headings = ("collector", "schedule", "last run", "outcome", "records", "gaps", "next run")
     table(headings, map(_row, facts["collectors"]), right=("records", "gaps"))
+
+
+def _print_events(facts: dict[str, Any]) -> None:
+    """What Chequr told by webhook, where it did."""
+    from agent.cli.output import count, say, when
+
+    if facts["signals"]:
+        told = ", ".join(f"{number:,} {signal}" for signal, number in facts["signals"].items())
+        say(f"Chequr's tests of it: {told}.")
+    if facts["events_waiting"]:
+        say(f"{count(facts['events_waiting'], 'event')} of Chequr's to be acted upon: `chequr-agent run` does.")
+    for fact in facts["facts"][:_FACTS]:
+        said = ", ".join(f"{name} {value}" for name, value in (fact["facts"] or {}).items())
+        say(f"Chequr told {when(fact['at'])}: {fact['type']}{f': {said}' if said else ''}")
 
 
 def _about_verified(verified: dict[str, Any] | None) -> str:

@@ -1,0 +1,115 @@
+"""What is done about what Chequr told by webhook: verdicts are written down, and drift brings fresh evidence.
+
+Events wait in the database until they are done, whatever ends this process in between. Drifts that come together are
+one run of each collector that they concern, for their evidence types only; the next one is a minute later at the
+soonest, however many come.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from agent.config import Loaded
+from agent.controls import ControlMap
+from agent.events import Events, Received
+from agent.store import StateUnusable
+from collectors.contract import EvidenceType
+
+log = structlog.get_logger()
+
+Kinds = Sequence[EvidenceType[Any]]
+Collect = Callable[[str, Kinds], Awaitable[bool]]
+
+_GATHER = 1.0  # seconds that a drift waits for others
+_APART = 60.0  # seconds between two runs
+_NOBODY = "no collector here has evidence for it"
+
+
+class Reactions:
+    """Acts upon events. `collect` runs a collector for some evidence types: whether the run came to its end."""
+
+    def __init__(
+        self, loaded: Callable[[], Loaded], events: Events, controls: Callable[[], ControlMap], collect: Collect
+    ) -> None:
+        self._loaded = loaded
+        self._events = events
+        self._controls = controls
+        self._collect = collect
+        self._awake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._not_before = 0.0
+        self._turn = threading.Lock()
+
+    def arrived(self) -> None:
+        """Something is to be done. Called from any thread."""
+        with self._turn, suppress(RuntimeError):  # of a loop that has ended: it is done at the next start
+            if self._loop:
+                self._loop.call_soon_threadsafe(self._awake.set)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until it is stopped; what waits then is done at the next start."""
+        with self._turn:
+            self._loop = asyncio.get_running_loop()
+        ended = asyncio.create_task(stopping.wait())
+        while not stopping.is_set():
+            wait = await self._react()
+            arrived = asyncio.create_task(self._awake.wait())
+            await asyncio.wait({arrived, ended}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            arrived.cancel()
+            self._awake.clear()
+
+    async def _react(self) -> float | None:
+        """Seconds until there is more to do; None where that is when more arrives."""
+        try:
+            await asyncio.to_thread(self._events.note, now=time.time())
+            if not await asyncio.to_thread(self._events.drifted):
+                return None
+            if (early := self._not_before - time.monotonic()) > 0:
+                return early
+            await asyncio.sleep(_GATHER)
+            await self._refresh(await asyncio.to_thread(self._events.drifted))
+        except StateUnusable as error:
+            log.warning("webhook.postponed", reason=str(error), again_in=_APART)
+        self._not_before = time.monotonic() + _APART
+        return 0.0
+
+    async def _refresh(self, drifts: Sequence[Received]) -> None:
+        controls = await asyncio.to_thread(self._controls)
+        wanted = concerned(self._loaded(), controls, {drift.subject for drift in drifts if drift.subject})
+        ended = {name: await self._collect(name, kinds) for name, (kinds, _) in wanted.items()}
+        outcomes = {drift.number: _outcome(drift.subject, wanted, ended) for drift in drifts}
+        done = {number: outcome for number, outcome in outcomes.items() if outcome is not None}
+        await asyncio.to_thread(self._events.done, done, now=time.time())
+        log.info("drift.answered", drifts=len(done), postponed=len(drifts) - len(done), collectors=sorted(wanted))
+
+
+Wanted = Mapping[str, tuple[Kinds, frozenset[str]]]
+
+
+def concerned(loaded: Loaded, controls: ControlMap, drifted: Iterable[str]) -> Wanted:
+    """For each collector that has evidence for any of the controls: its evidence types, and these controls.
+
+    A type whose places name their controls themselves, such as files, may have evidence for any.
+    """
+    asked = frozenset(drifted)
+    found: dict[str, tuple[Kinds, frozenset[str]]] = {}
+    for collector in loaded.enabled:
+        own = [kind for kind in collector.types if kind.target.controls is not None]
+        mapped = {kind: asked & set(controls.controls_for(kind.id)) for kind in collector.types}
+        kinds = [kind for kind in collector.types if kind in own or mapped[kind]]
+        if kinds:
+            found[collector.name] = kinds, asked if own else frozenset().union(*mapped.values())
+    return found
+
+
+def _outcome(control: str | None, wanted: Wanted, ended: Mapping[str, bool]) -> str | None:
+    """What was done about a drift; None where it is yet to be done."""
+    names = [name for name, (_, controls) in wanted.items() if control in controls]
+    if not names:
+        return _NOBODY
+    return f"collected anew by {', '.join(names)}" if all(ended[name] for name in names) else None

@@ -1,0 +1,52 @@
+"""An application served over HTTP from a thread of its own, while a context lasts."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from agent.config import ConfigurationInvalid
+
+_PATIENCE = 10.0  # seconds for it to end
+_IDLE = 5  # seconds that a connection may be kept without a request
+_AT_ONCE = 64  # connections
+
+
+@contextmanager
+def bound(address: str, key: str) -> Iterator[socket.socket]:
+    """A socket that listens at host:port, which the configuration's `key` names. Raises ConfigurationInvalid."""
+    host, _, port = address.rpartition(":")
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(place[:2], family=family, backlog=_AT_ONCE)
+    except OSError as error:
+        reason = f"{key}: nobody can listen at {address}: {error.strerror or error}; name another one"
+        raise ConfigurationInvalid([reason]) from error
+    with listener:
+        yield listener
+
+
+@contextmanager
+def serving(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
+    """The application's URL."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=_IDLE,
+        limit_concurrency=_AT_ONCE,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
+    thread.start()
+    host, port = listener.getsockname()[:2]
+    try:
+        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(_PATIENCE)

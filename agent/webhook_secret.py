@@ -1,0 +1,37 @@
+"""The secret that signs webhooks: read, and made."""
+
+import os
+import secrets as random
+from pathlib import Path
+
+from agent.private import hand_over
+from collectors.secret import SecretMissing, read_secret
+
+NAME = "webhook_secret"
+SHORTEST = 32  # characters, by the API's own rule
+_BYTES = 32
+
+
+def secrets(file: Path | None) -> list[str]:
+    """All that are in force, one a line, the newest first. Raises SecretMissing."""
+    found = [line.strip() for line in read_secret(NAME, file).splitlines() if line.strip()]
+    if any(len(secret) < SHORTEST for secret in found):
+        raise SecretMissing(f"{NAME} has fewer than {SHORTEST} characters; `chequr-agent webhooks register` makes one")
+    return found
+
+
+def make(file: Path) -> str:
+    """A fresh secret of 256 bits in a new file, for its owner only, and durable. Raises OSError."""
+    secret = f"whsec_{random.token_hex(_BYTES)}"
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        stream.write(f"{secret}\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    hand_over(file)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return secret
