@@ -20,11 +20,24 @@ COPY README.md LICENSE ./
 COPY agent ./agent
 COPY collectors ./collectors
 RUN uv sync --locked --no-default-groups --no-editable
+# What is in it, as CycloneDX. Without what would make each build another one: a random number, and the time.
+RUN mkdir -p /opt/chequr-agent/share && uv export --locked --no-default-groups --format=cyclonedx1.5 --quiet \
+    | sed -e '/"serialNumber":/d' -e '/"timestamp":/d' > /opt/chequr-agent/share/sbom.cdx.json
 
-FROM ${PYTHON_IMAGE}
+# docker build --target sbom --output . .     writes the bill of materials alone
+FROM scratch AS sbom
+COPY --from=build /opt/chequr-agent/share/sbom.cdx.json /
+
+FROM ${PYTHON_IMAGE} AS agent
+ARG VERSION=0.1.0
+ARG REVISION=
+ARG SOURCE=
 LABEL org.opencontainers.image.title="Chequr evidence agent" \
       org.opencontainers.image.description="Collects compliance evidence and delivers it to Chequr exactly once" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}"
 COPY --from=build /opt/chequr-agent /opt/chequr-agent
 RUN mkdir -m 0700 /var/lib/chequr-agent && chown 65532:65532 /var/lib/chequr-agent
 ENV PATH=/opt/chequr-agent/bin:$PATH \

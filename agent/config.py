@@ -250,7 +250,11 @@ class Common(Table):
         default=None, examples=["manual"], description="What it looks at. Without it: the table's own name."
     )
     enabled: bool = Field(default=True, description="false: neither scheduled nor collected.")
-    schedule: str = Field(default="daily", description="hourly, daily, weekly, or a cron expression of five fields.")
+    schedule: str = Field(
+        default="daily",
+        description="hourly, daily, weekly, monthly, quarterly, annual, or a cron expression of five fields. What a "
+        "control's test policy wants more often is read in between, too.",
+    )
     timezone: Annotated[str, AfterValidator(check_timezone)] = Field(
         default="UTC", description="The time zone of the schedule, as in Europe/Berlin."
     )

@@ -96,6 +96,12 @@ class ControlMap:
             return ()
         return tuple(control.id for control in self.discovery.controls if control.evaluator == evidence_type)
 
+    def cadences(self, evidence_type: str) -> tuple[str, ...]:
+        """How often the type's controls want it, in the API's words."""
+        wanted = set(self.controls_for(evidence_type))
+        known = self.discovery.controls if self.discovery else ()
+        return tuple(control.cadence for control in known if control.id in wanted and control.cadence)
+
     @property
     def known(self) -> frozenset[str] | None:
         if self.discovery is None:

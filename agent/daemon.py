@@ -30,6 +30,7 @@ from agent.inspection import Inspection
 from agent.items import Item, Settlement
 from agent.load import load
 from agent.lock import Locked, lock
+from agent.policies import Policies
 from agent.reactions import Reactions
 from agent.run import run_collector
 from agent.runs import Runs
@@ -68,6 +69,7 @@ class Daemon:
         self._vitals = Vitals(store, self._manager, self._turned_at)
         self._metrics: Metrics | None = None
         self._inspection = Inspection(lambda: self._loaded, store, self._token, self._cancelled)
+        self._policies = Policies(self._scheduler, lambda: self._loaded, store, self._token, self._begin)
         self._events = Events(store)
         self._reactions = Reactions(lambda: self._loaded, self._events, self._controls, self._collect_now)
 
@@ -210,6 +212,8 @@ class Daemon:
             self._scheduler.add_job(
                 self._start, due, [collector.name], id=collector.name, misfire_grace_time=None, coalesce=True
             )
+        self._policies.follow()
+        self._scheduler.add_job(self._policies.follow_soon, "interval", minutes=10, id="policies")
 
     async def _start(self, name: str) -> None:
         """A job that ends at once: the scheduler would cancel what it waits for, where it is shut down."""
@@ -225,6 +229,7 @@ class Daemon:
         return await self._collections[name]
 
     def _begin(self, name: str, types: Sequence[EvidenceType[Any]] | None = None) -> None:
+        """Nothing, where the collector is at work."""
         if name in self._collections:
             log.info("collector.busy", collector=name, reason="its last run is still under way")
             return

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from agent import connect
+from agent.cadence import word
 from agent.client import Client
 from agent.config import Collector, Loaded
 from agent.controls import ControlMap, Discovery
@@ -167,13 +168,18 @@ def _mapping(loaded: Loaded, controls: ControlMap) -> Iterator[Finding]:
 
 
 def _unserved(loaded: Loaded, controls: ControlMap) -> Iterator[Finding]:
-    """Controls that want what nobody here collects."""
+    """Controls that want what nobody here collects, or as often as nobody understands."""
     served = {kind.id for collector in loaded.enabled for kind in collector.types}
     served |= {collector.source_name for collector in loaded.enabled}  # an evaluator may name a source as a whole
     offered = {*registry.source_names(), *(kind.id for kind in registry.all_evidence_types())}
     mapped = {control_id for ids in loaded.config.controls.map.values() for control_id in ids}
     for control in controls.discovery.controls if controls.discovery else ():
         evaluator = control.evaluator
+        if control.cadence and word(control.cadence) is None:
+            remedy = "Its evidence is collected by the collector's schedule; report the word, so that it is understood."
+            yield Finding(
+                "note", "mapping", f"{control.id} has a cadence {control.cadence!r} that is not known", remedy
+            )
         if evaluator and evaluator not in served and control.id not in mapped:
             remedy = "Enable a collector of its source." if evaluator in offered else "No installed source offers it."
             yield Finding("note", "mapping", f"{control.id} wants {evaluator}, which is not collected", remedy)

@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 if TYPE_CHECKING:
     from agent.trigger import WallClock
 
-WORDS = ("hourly", "daily", "weekly")
+WORDS = ("hourly", "daily", "weekly", "monthly", "quarterly", "annual")
 _NIGHT = 6 * 60  # minutes after midnight in which daily and weekly runs start
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # cron's 0 to 6; APScheduler's 0 is Monday
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAY = f"[0-7]|{'|'.join(_DAYS)}"
 _WEEKDAYS = re.compile(rf"(?:\*|(?P<first>{_DAY})(?:-(?P<last>{_DAY}))?)(?:/(?P<step>[1-7]))?")
 _FIELDS = 5
+_SHORTEST_MONTH = 28
 
 
 class InvalidSchedule(ValueError):
@@ -34,7 +35,7 @@ def check_timezone(name: str) -> str:
 def trigger(name: str, schedule: str, timezone: str, *, host: str) -> "WallClock":
     """The trigger of the collector `name` on `host`. Raises InvalidSchedule.
 
-    `daily` is a minute between midnight and six, and `weekly` such a minute of one day, that follow from the two
+    `daily` is a minute between midnight and six, and what is rarer such a minute of one day, that follow from the two
     names: a collector always starts at the same time, and collectors and agents do not all start at once.
     """
     from agent.trigger import WallClock
@@ -49,6 +50,9 @@ def trigger(name: str, schedule: str, timezone: str, *, host: str) -> "WallClock
             return WallClock(zone, hour=hour, minute=minute)
         case "weekly":
             return WallClock(zone, day_of_week=draw // _NIGHT % 7, hour=hour, minute=minute)
+        case "monthly" | "quarterly" | "annual":
+            months = {"monthly": "*", "quarterly": "1,4,7,10", "annual": "1"}[schedule]
+            return WallClock(zone, month=months, day=draw // _NIGHT % _SHORTEST_MONTH + 1, hour=hour, minute=minute)
     return _cron(schedule, zone)
 
 

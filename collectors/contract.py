@@ -29,7 +29,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 
@@ -284,6 +284,7 @@ class Target:
     places always do has an empty tuple of its own.
     `revision` changes when the place's content does; a revision that was delivered is not read again.
     `alike` names places that are seen with the same permissions: who only checks access looks at one of them.
+    `expires` is the day from which what the place holds no longer does, where it says so itself.
     """
 
     id: str
@@ -291,6 +292,7 @@ class Target:
     controls: tuple[str, ...] | None = None
     revision: str | None = None
     alike: str | None = None
+    expires: date | None = None
 
     def __init__(self, run: Run, reads: Reads | None = None) -> None:
         self.run = run

@@ -111,11 +111,11 @@ def test_cron_expressions_mean_what_cron_says(schedule, since, expected):
 @pytest.mark.parametrize(
     ("schedule", "reason"),
     [
-        ("", "neither hourly, daily, weekly nor a cron expression of five fields"),
-        ("dayly", "neither hourly, daily, weekly nor"),
-        ("@daily", "neither hourly, daily, weekly nor"),
-        ("* * * *", "neither hourly, daily, weekly nor"),
-        ("0 0 * * * *", "neither hourly, daily, weekly nor"),
+        ("", "neither hourly, daily, weekly, monthly, quarterly, annual nor a cron expression of five fields"),
+        ("dayly", "neither hourly, daily, weekly, monthly, quarterly, annual nor"),
+        ("@daily", "neither hourly, daily, weekly, monthly, quarterly, annual nor"),
+        ("* * * *", "neither hourly, daily, weekly, monthly, quarterly, annual nor"),
+        ("0 0 * * * *", "neither hourly, daily, weekly, monthly, quarterly, annual nor"),
         ("60 * * * *", "higher than the maximum value (59)"),
         ("0 24 * * *", "higher than the maximum value (23)"),
         ("0 0 0 * *", "is no cron expression"),

@@ -9,6 +9,7 @@ from agent.cli import (
     catalogue,
     collect,
     config,
+    coverage,
     demo,
     doctor,
     ledger,
@@ -43,6 +44,7 @@ app.command("support-bundle", rich_help_panel=LOOK)(support.support_bundle)
 app.add_typer(config.app, name="config", rich_help_panel=LOOK)
 app.add_typer(catalogue.types, name="types", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(catalogue.permissions)
+api.controls.command()(coverage.coverage)
 app.add_typer(api.controls, name="controls", rich_help_panel=API)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=API)
 app.command("audit-log", rich_help_panel=API)(api.audit_log)

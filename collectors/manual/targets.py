@@ -137,6 +137,7 @@ def _look(file: File, sidecar: Place | None, settling: "_Settling") -> None:
         described = _sidecar(file, sidecar)
         file.sidecar = parse(described, shown(sidecar.name))
         file.controls = tuple(dict.fromkeys((*file.controls, *file.sidecar.controls)))
+        file.expires = file.sidecar.expires
     if file.problem:
         raise file.problem
     with translated(file.id, file.folder.user), file.folder.opened(file.place.real) as stream:

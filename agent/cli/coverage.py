@@ -1,0 +1,129 @@
+"""`controls coverage`: what the workspace needs, and whether it gets it."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from agent.cli.options import ConfigPath, Json, start
+from agent.exit import Exit
+
+if TYPE_CHECKING:
+    from agent.client import Client
+    from agent.config import Loaded
+    from agent.controls import ControlMap
+    from agent.coverage import Coverage, Expiring, Known, Lack
+    from agent.ledger import Latest
+
+
+def coverage(config: ConfigPath = None, *, json: Json = False) -> None:
+    """Shows for every control which evidence it gets, and how fresh that is; and all that lacks.
+
+    Exit codes: 0 nothing lacks, 4 something does.
+    """
+    from datetime import UTC, datetime
+
+    from agent import connect
+    from agent.coverage import cover
+    from agent.errors import ChequrError
+    from agent.ledger import Ledger
+    from agent.store import Store
+
+    loaded = start(config, quiet=True)
+    key = connect.token(loaded)
+    with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
+        latest = Ledger(store).latest()
+    controls, away = connect.control_map(loaded, key)
+    if controls.discovery is None:
+        raise away or typer.BadParameter("controls.discover is off: which controls there are is not known")
+    statuses: dict[str, str] = {}
+    if away is None:
+        try:
+            with connect.client(loaded, key, attempts=2) as client:
+                statuses = _statuses(client)
+        except ChequrError as error:
+            away = error
+    rows, lacks = cover(_known(loaded, controls, latest, statuses), now=datetime.now(UTC))
+    _tell(rows, lacks, away, as_json=json)
+    raise typer.Exit(Exit.DIFFERENCE if lacks else Exit.WELL)
+
+
+def _statuses(client: "Client") -> dict[str, str]:
+    return {control.id: control.status for control in client.controls(limit=100)}
+
+
+def _known(loaded: "Loaded", controls: "ControlMap", latest: "Sequence[Latest]", statuses: dict[str, str]) -> "Known":
+    from agent.coverage import Known
+    from collectors import registry
+
+    collected: dict[str, list[str]] = {}
+    for collector in loaded.enabled:
+        for kind in collector.types:
+            collected.setdefault(kind.id, []).append(collector.name)
+    kinds = registry.all_evidence_types()
+    return Known(
+        controls,
+        latest,
+        types=frozenset(kind.id for kind in kinds),
+        sources=frozenset(registry.source_names()),
+        collectors=collected,
+        self_spoken=frozenset(kind.id for kind in kinds if kind.target.controls is not None),
+        statuses=statuses,
+        expiring=list(_expiring(loaded)),
+    )
+
+
+def _expiring(loaded: "Loaded") -> "Iterator[Expiring]":
+    """What says itself until when it holds; a folder that cannot be read is doctor's to tell."""
+    import threading
+    from contextlib import suppress
+    from datetime import UTC, datetime
+
+    from agent.coverage import Expiring
+    from collectors import registry
+    from collectors.contract import Run
+    from collectors.errors import CollectionError
+
+    for collector in loaded.enabled:
+        if not any(kind.target.controls is not None for kind in collector.types):
+            continue
+        run = Run(collector.name, datetime.now(UTC), None, 1, threading.Event())
+        with suppress(CollectionError):
+            for place in registry.source(collector.source_name).connect(collector.settings, run):
+                expires = getattr(place, "expires", None)
+                if expires:
+                    yield Expiring(collector.name, place.id, getattr(place, "controls", None) or (), expires)
+
+
+def _tell(rows: "Sequence[Coverage]", lacks: "Sequence[Lack]", away: Exception | None, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from agent.cli.output import count, print_json, say, table, warn, when
+
+    if away is not None:
+        warn(f"the API is away, so the statuses are not known, and the controls are as they were last read: {away}")
+    if as_json:
+        print_json({"controls": [asdict(row) for row in rows], "lacks": [asdict(lack) for lack in lacks]})
+        return
+    headings = ("control", "what it asks for", "evidence", "by", "last accepted", "wanted", "evidence is", "status")
+    table(
+        headings,
+        (
+            (
+                row.control_id,
+                f"{row.code} {row.name}",
+                ", ".join(row.types) or row.evaluator or "-",
+                ", ".join(row.collectors) or "nobody",
+                when(row.accepted_at),
+                row.cadence or "-",
+                row.state,
+                row.status or "-",
+            )
+            for row in rows
+        ),
+    )
+    fresh = sum(row.state == "fresh" for row in rows)
+    say(f"{count(len(rows), 'control')}: {fresh} with fresh evidence; {count(len(lacks), 'thing')} lacking.")
+    for lack in lacks:
+        say(f"  {lack.subject}: {lack.message}")
+        say(f"    {lack.remedy}")

@@ -1,0 +1,82 @@
+"""The service's further schedules: what test policies want more often than the collector's own schedule has it."""
+
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from agent import connect, schedule
+from agent.cadence import length, more_often
+from agent.config import Loaded
+from agent.ledger import Ledger
+from agent.store import Store
+from agent.token import Token
+from collectors.contract import EvidenceType
+
+Kinds = Sequence[EvidenceType[Any]]
+Begin = Callable[[str, Kinds], None]
+
+_NAMED = "policy "  # how the names of these jobs begin
+
+
+class Policies:
+    """Jobs of a scheduler, one for each collector and cadence. `begin` runs a collector for some evidence types."""
+
+    def __init__(
+        self, scheduler: AsyncIOScheduler, loaded: Callable[[], Loaded], store: Store, token: Token, begin: Begin
+    ) -> None:
+        self._scheduler = scheduler
+        self._loaded = loaded
+        self._store = store
+        self._token = token
+        self._begin = begin
+
+    async def follow_soon(self) -> None:
+        """As `follow`, for a scheduler that would run it in a thread otherwise."""
+        self.follow()
+
+    def follow(self) -> None:
+        """Schedules as the controls, as they were last read, want it now.
+
+        What has not come for longer than that is read at once, unless its collector is at work.
+        """
+        wanted = {(name, word): kinds for name, words in self._wanted().items() for word, kinds in words.items()}
+        names = {f"{_NAMED}{name} {word}" for name, word in wanted}
+        for job in self._scheduler.get_jobs():
+            if job.id.startswith(_NAMED) and job.id not in names:
+                job.remove()
+        for (name, word), kinds in wanted.items():
+            if not self._scheduler.get_job(f"{_NAMED}{name} {word}"):
+                self._add(name, word)
+                if self._is_overdue(kinds, word):
+                    self._begin(name, kinds)
+
+    def _add(self, name: str, word: str) -> None:
+        zone = self._loaded().collectors[name].common.timezone
+        due = schedule.trigger(f"{name} {word}", word, zone, host=socket.gethostname())
+        self._scheduler.add_job(
+            self._run, due, [name, word], id=f"{_NAMED}{name} {word}", misfire_grace_time=None, coalesce=True
+        )
+
+    async def _run(self, name: str, word: str) -> None:
+        """What is wanted so often by now."""
+        if kinds := self._wanted().get(name, {}).get(word):
+            self._begin(name, kinds)
+
+    def _wanted(self) -> dict[str, Mapping[str, Kinds]]:
+        """By collector, and by how often."""
+        controls, _ = connect.control_map(self._loaded(), self._token, refresh=False)
+        now, host, found = datetime.now(UTC), socket.gethostname(), dict[str, Mapping[str, Kinds]]()
+        for collector in self._loaded().enabled:
+            common = collector.common
+            due = schedule.trigger(collector.name, common.schedule, common.timezone, host=host)
+            found[collector.name] = more_often(collector.types, controls, due, now)
+        return found
+
+    def _is_overdue(self, kinds: Kinds, word: str) -> bool:
+        accepted = {each.evidence_type: each.accepted_at for each in Ledger(self._store).latest()}
+        oldest, longest = min(accepted.get(kind.id, 0.0) for kind in kinds), length(word)
+        return longest is not None and time.time() - oldest > longest.total_seconds()
