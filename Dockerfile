@@ -19,6 +19,7 @@ RUN uv sync --locked --no-default-groups --no-install-project
 COPY README.md LICENSE ./
 COPY agent ./agent
 COPY collectors ./collectors
+COPY packaging ./packaging
 RUN uv sync --locked --no-default-groups --no-editable
 # What is in it, as CycloneDX. Without what would make each build another one: a random number, and the time.
 RUN mkdir -p /opt/chequr-agent/share && uv export --locked --no-default-groups --format=cyclonedx1.5 --quiet \

@@ -6,11 +6,12 @@ OWN_UV := .cache/uv
 UV ?= $(shell command -v uv 2>/dev/null || echo $(OWN_UV)/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
 RUN := $(UV) run --no-sync
+RELEASE := $(UV) run --isolated --locked --only-group release
 BIN ?= /usr/bin/chequr-agent
 UNITS := /usr/lib/systemd/system
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check faults docs format install-systemd clean
+.PHONY: help setup demo test check faults docs format install-systemd release-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -48,6 +49,15 @@ install-systemd:  ## install the units (DESTDIR=, BIN=/usr/bin/chequr-agent): do
 	done
 	@install -m 644 systemd/chequr-agent.sysusers $(DESTDIR)/usr/lib/sysusers.d/chequr-agent.conf
 	@install -m 644 systemd/chequr-agent.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/chequr-agent.conf
+
+release-check: setup  ## build what is released, and look at it: wheel, metadata, bill of materials, workflows
+	rm -rf dist
+	$(UV) build --quiet
+	$(RELEASE) check-wheel-contents --ignore=W004,W009 dist/*.whl
+	$(RELEASE) twine check --strict dist/*
+	$(UV) export --locked --no-default-groups --format=cyclonedx1.5 --quiet --output-file=dist/sbom.cdx.json
+	$(RELEASE) zizmor --offline --quiet .github/workflows
+	@ls -l dist
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist

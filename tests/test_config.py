@@ -92,7 +92,10 @@ def problems(text):
         (MANUAL + "max_file_bytes = 0", "collectors.manual.max_file_bytes: it should be greater than 0"),
         (MANUAL + "schedul = 'daily'", "collectors.manual.schedul: there is no such key (did you mean schedule?)"),
         (MANUAL + "schedule = '61 * * * *'", "collectors.manual.schedule: '61 * * * *' is no cron expression: "),
-        (MANUAL + "schedule = 'often'", "collectors.manual.schedule: 'often' is neither hourly, daily, weekly, monthly, quarterly, annual nor"),
+        (
+            MANUAL + "schedule = 'often'",
+            "collectors.manual.schedule: 'often' is neither hourly, daily, weekly, monthly,",
+        ),
         (
             MANUAL + "timezone = 'Berlin'",
             "collectors.manual.timezone: no time zone is called 'Berlin'; names look like",

@@ -10,8 +10,10 @@ from agent.reference.commands import cli_markdown
 from agent.reference.configuration import configuration_markdown
 from agent.reference.evidence import evidence_markdown
 from agent.reference.example import config_example
+from agent.reference.manual import manual_page
 from agent.reference.permissions import permissions_markdown
 from agent.reference.schema import config_schema, record_schema
+from agent.reference.shell import completions
 from agent.reference.text import GENERATED, headed
 from collectors import registry
 
@@ -21,6 +23,8 @@ def files() -> dict[str, str]:
     return {
         "config.example.toml": f"# {GENERATED}\n#\n{config_example()}",
         "docs/cli.md": headed(cli_markdown()),
+        "packaging/share/man/man1/chequr-agent.1": manual_page(),
+        **{f"packaging/share/{path}": script for path, script in completions().items()},
         "docs/configuration.md": headed(configuration_markdown()),
         "docs/evidence.md": headed(evidence_markdown()),
         **{f"docs/permissions/{name}.md": headed(permissions_markdown(name)) for name in registry.source_names()},

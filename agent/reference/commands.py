@@ -27,7 +27,7 @@ def command_tree() -> Any:
 def cli_markdown() -> str:
     """The whole tree of commands."""
     root = command_tree()
-    commands = list(_walk(root, "chequr-agent"))
+    commands = list(walk(root, "chequr-agent"))
     rows = ((f"[`{path}`](#{_anchor(path)})", _summary(command)) for path, command in commands)
     codes = ((str(code.value), meaning) for code, meaning in MEANING.items())
     return "\n".join(
@@ -41,32 +41,32 @@ def cli_markdown() -> str:
     )
 
 
-def _walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Each command that does something, with the words that call it."""
     for name, inner in getattr(command, "commands", {}).items():
         if not hasattr(inner, "commands") or inner.invoke_without_command:
             yield f"{path} {name}", inner
-        yield from _walk(inner, f"{path} {name}")
+        yield from walk(inner, f"{path} {name}")
 
 
 def _section(path: str, command: Any) -> str:
-    usage = " ".join([path, "[OPTIONS]", *map(_placeholder, _arguments(command))])
+    usage = " ".join([path, "[OPTIONS]", *map(placeholder, arguments(command))])
     return f"## {path}\n\n{_told(command)}\n\n```console\n{usage}\n```\n\n{_options(command)}"
 
 
 def _options(command: Any) -> str:
     """Arguments first, then options; `--help`, which all have, is left out."""
-    rows = [(f"`{_placeholder(argument)}`", argument.help or "") for argument in _arguments(command)]
+    rows = [(f"`{placeholder(argument)}`", argument.help or "") for argument in arguments(command)]
     options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
     rows += [(_spelling(option), _meaning(option)) for option in options]
     return table(("argument or option", "what it says"), rows) if rows else ""
 
 
-def _arguments(command: Any) -> list[Any]:
+def arguments(command: Any) -> list[Any]:
     return [each for each in command.params if each.param_type_name == "argument" and not each.hidden]
 
 
-def _placeholder(argument: Any) -> str:
+def placeholder(argument: Any) -> str:
     name = argument.metavar or str(argument.name).upper()
     return str(name) if argument.required or name.startswith("[") else f"[{name}]"
 

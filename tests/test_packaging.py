@@ -1,0 +1,166 @@
+"""What comes beside the code: the manual page, completions, the wheel, and the image."""
+
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agent.exit import MEANING, Exit
+
+ROOT = Path(__file__).parents[1]
+SHARE = ROOT / "packaging/share"
+
+
+def program(name, package):
+    if shutil.which(name) is None:
+        pytest.skip(f"there is no {name} here (package {package})")
+    return name
+
+
+def test_the_manual_page_is_set_without_complaint():
+    """groff has nothing to say against it, and what it sets has every command, exit code and option."""
+    command = [program("groff", "groff-base"), "-man", "-Tutf8", "-ww", "-b", str(SHARE / "man/man1/chequr-agent.1")]
+    environment = {**os.environ, "GROFF_NO_SGR": "1", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == ""
+    text = re.sub(r".\x08", "", done.stdout)
+    for told in ("ledger export", "--shard", "webhooks register", "EXIT STATUS", "CHEQUR_AGENT_CONFIG"):
+        assert told in text.replace("\u2010", "-").replace("\u2212", "-")
+    assert all(str(code.value) in text for code in MEANING)
+
+
+BASH = """
+source {script}
+COMP_WORDS=({words}) COMP_CWORD={at}
+_chequr_agent
+echo "${{COMPREPLY[@]}}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "there", "absent"),
+    [
+        (["chequr-agent", ""], {"collect", "ledger", "--version"}, {"export"}),
+        (["chequr-agent", "col"], {"collect"}, {"ledger"}),
+        (["chequr-agent", "ledger", ""], {"verify", "export", "seal"}, {"collect"}),
+        (["chequr-agent", "ledger", "export", "--"], {"--from", "--to", "--output"}, {"--archive"}),
+        (["chequr-agent", "collect", "--config", "x", "--sh"], {"--shard"}, {"--from"}),
+    ],
+)
+def test_bash_completes(words, there, absent):
+    """What may follow is offered, and nothing else."""
+    script = SHARE / "bash-completion/completions/chequr-agent"
+    quoted = " ".join(f"'{word}'" for word in words)
+    text = BASH.format(script=script, words=quoted, at=len(words) - 1)
+    done = subprocess.run([program("bash", "bash"), "-c", text], capture_output=True, text=True, check=True)
+    offered = set(done.stdout.split())
+    assert (there - offered, absent & offered) == (set(), set())
+
+
+@pytest.mark.parametrize(
+    ("line", "there", "absent"),
+    [("chequr-agent ", "collect", "export"), ("chequr-agent ledger ", "export", "collect")],
+)
+def test_fish_completes(line, there, absent):
+    """What may follow is offered, and nothing else."""
+    script = SHARE / "fish/vendor_completions.d/chequr-agent.fish"
+    text = f"source {script}; complete -C '{line}'"
+    done = subprocess.run(
+        [program("fish", "fish"), "--no-config", "-c", text], capture_output=True, text=True, check=True
+    )
+    offered = {line.split("\t")[0] for line in done.stdout.splitlines()}
+    assert (there in offered, absent in offered) == (True, False)
+
+
+def test_zsh_takes_its_completion():
+    """zsh finds nothing wrong with the script."""
+    script = SHARE / "zsh/site-functions/_chequr-agent"
+    done = subprocess.run([program("zsh", "zsh"), "-n", str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_in_the_wheel(tmp_path):
+    """The wheel has the code, its templates and types, the manual page and the completions; no tests, no fakes."""
+    uv = shutil.which("uv") or str(ROOT / ".cache/uv/bin/uv")
+    command = [uv, "build", "--wheel", "--quiet", f"--out-dir={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no wheel can be built here: {done.stderr[-300:]}")
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    share = "chequr_agent-0.1.0.data/data/share"
+    wanted = {
+        "agent/py.typed", "collectors/py.typed", "agent/templates/page.html", "agent/templates/page.css",
+        f"{share}/man/man1/chequr-agent.1", f"{share}/bash-completion/completions/chequr-agent",
+        f"{share}/zsh/site-functions/_chequr-agent", f"{share}/fish/vendor_completions.d/chequr-agent.fish",
+    }  # fmt: skip
+    assert wanted - set(names) == set()
+    assert [
+        name for name in names if name.startswith(("tests/", "benchmarks/", "docs/")) or "__pycache__" in name
+    ] == []
+
+
+def test_the_image_needs_nothing():
+    """It runs as a user without a name, by a number; what is built from is what is named, and no more."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    stages = text.split("\nFROM ")
+    assert re.search(r"^USER 65532:65532$", stages[-1], re.MULTILINE)
+    assert re.search(r'^ENTRYPOINT \["chequr-agent"\]$', stages[-1], re.MULTILINE)
+    assert "RUN pip" not in text
+    labels = {"title", "description", "licenses", "version", "revision", "source"}
+    assert labels == set(re.findall(r"org\.opencontainers\.image\.(\w+)=", stages[-1]))
+    assert "uv sync --locked" in text
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    taken = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert ignored[0] == "*"
+    copied = {
+        word.rstrip("/")
+        for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE)
+        for word in line.split()
+    }
+    assert copied == taken
+
+
+def test_the_image_runs():
+    """An image that IMAGE names runs with nothing to write to, without rights and without a network."""
+    image, podman = os.environ.get("IMAGE"), shutil.which("podman") or shutil.which("docker")
+    if not image or not podman:
+        pytest.skip("IMAGE names no image, or there is neither podman nor docker: it is not run")
+    command = [
+        *os.environ.get("PODMAN", podman).split(), "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL",
+        "--security-opt=no-new-privileges", "--network=none", image,
+    ]  # fmt: skip
+    for arguments in (["--version"], ["types"], ["demo"]):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == Exit.WELL, done.stderr
+
+
+@pytest.mark.parametrize("place", ["systemd", "kubernetes"])
+def test_exit_codes_are_the_documented_ones(place):
+    """Units and manifests name no exit code that is none of ours."""
+    known = {code.value for code in Exit}
+    for file in (ROOT / place).rglob("*"):
+        if file.suffix in {".service", ".yaml"}:
+            text = file.read_text(encoding="utf-8")
+            told = re.findall(
+                r"^(?:SuccessExitStatus|RestartPreventExitStatus|RestartForceExitStatus)=(.*)$", text, re.MULTILINE
+            )
+            told += [" ".join(map(str, values)) for values in _values(text)]
+            assert {int(code) for line in told for code in line.split()} <= known, file
+
+
+def _values(text):
+    return [yaml.safe_load(found) for found in re.findall(r"^\s*values: (\[.*\])$", text, re.MULTILINE)]
+
+
+def test_the_codes_are_final():
+    """These are what schedulers rely on."""
+    assert {code.name: code.value for code in Exit} == {
+        "WELL": 0, "FAILURE": 1, "USAGE": 2, "GAPS": 3, "DIFFERENCE": 4, "UNDELIVERED": 75, "REFUSED": 77,
+        "CONFIGURATION": 78,
+    }  # fmt: skip
