@@ -22,8 +22,9 @@ COPY collectors ./collectors
 COPY packaging ./packaging
 RUN uv sync --locked --no-default-groups --no-editable
 # What is in it, as CycloneDX. Without what would make each build another one: a random number, and the time.
-RUN mkdir -p /opt/chequr-agent/share && uv export --locked --no-default-groups --format=cyclonedx1.5 --quiet \
-    | sed -e '/"serialNumber":/d' -e '/"timestamp":/d' > /opt/chequr-agent/share/sbom.cdx.json
+RUN uv export --locked --no-default-groups --format=cyclonedx1.5 --quiet \
+        --output-file=/opt/chequr-agent/share/sbom.cdx.json \
+    && sed -i -e '/"serialNumber":/d' -e '/"timestamp":/d' /opt/chequr-agent/share/sbom.cdx.json
 
 # docker build --target sbom --output . .     writes the bill of materials alone
 FROM scratch AS sbom

@@ -18,7 +18,7 @@ from tests.command import UNSET, Agent
 
 ROOT = Path(__file__).parents[1]
 OVERLAYS = ("cronjob", "daemon", "shards")
-COMPONENTS = ("aws-irsa", "aws-pod-identity", "monitoring")
+COMPONENTS = ("components/aws-irsa", "components/aws-pod-identity", "monitoring")
 VERSION = "1.36"
 
 
@@ -64,7 +64,7 @@ def test_components(component, tmp_path):
     shutil.copytree(ROOT / "kubernetes", kubernetes)
     mine = kubernetes / "mine"
     mine.mkdir()
-    files = {"resources": ["../overlays/daemon"], "components": [f"../components/{component}"]}
+    files = {"resources": ["../overlays/daemon"], "components": [f"../{component}"]}
     (mine / "kustomization.yaml").write_text(yaml.safe_dump({"namespace": "chequr-agent", **files}))
     things = built(mine)
     assert things != built(kubernetes / "overlays/daemon")
@@ -156,7 +156,7 @@ def test_one_at_a_time_has_the_outbox():
 def test_alarms_are_of_metrics_that_there_are():
     """Each rule looks at a metric of the documentation, and says what to do."""
     documented = (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
-    (rules,) = yaml.safe_load_all((ROOT / "kubernetes/components/monitoring/rules.yaml").read_text())
+    (rules,) = yaml.safe_load_all((ROOT / "kubernetes/monitoring/rules.yaml").read_text())
     for rule in rules["spec"]["groups"][0]["rules"]:
         for name in re.findall(r"chequr_agent_\w+", rule["expr"]):
             stem = re.sub(r"_(items|bytes|oldest_age_seconds)$", "", name)
@@ -171,7 +171,7 @@ def test_the_dashboard_draws_metrics_that_there_are(store, tmp_path):
     loaded = load(config)
     told = Metrics(lambda: loaded, store, lambda: 1.0).text().decode()
     known = told + (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
-    dashboard = json.loads((ROOT / "kubernetes/components/monitoring/dashboard.json").read_text())
+    dashboard = json.loads((ROOT / "kubernetes/monitoring/dashboard.json").read_text())
     places = set()
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
@@ -182,7 +182,7 @@ def test_the_dashboard_draws_metrics_that_there_are(store, tmp_path):
         place = {(x, y) for x in _span(panel, "x", "w") for y in _span(panel, "y", "h")}
         assert not place & places
         places |= place
-    things = yaml.safe_load((ROOT / "kubernetes/components/monitoring/kustomization.yaml").read_text())
+    things = yaml.safe_load((ROOT / "kubernetes/monitoring/kustomization.yaml").read_text())
     assert things["configMapGenerator"][0]["files"] == ["dashboard.json"]
 
 
