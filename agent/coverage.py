@@ -69,6 +69,11 @@ class Lack:
     message: str
     remedy: str
 
+    @property
+    def is_note(self) -> bool:
+        """Whether no control goes without evidence for it: a type that none asks for, a word that is not known."""
+        return self.kind in ("control", "cadence")
+
 
 def cover(known: Known, *, now: datetime) -> tuple[list[Coverage], list[Lack]]:
     """Each control of the workspace, and all that lacks."""

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from agent.controls import ControlMap, Discovery, KnownControl
-from agent.coverage import Expiring, Known, cover
+from agent.coverage import Expiring, Known, Lack, cover
 from agent.exit import Exit
 from agent.ledger import Latest
 from agent.store import DATABASE
@@ -108,6 +108,12 @@ def test_what_else_lacks():
     assert [(kind, subject) for kind, subject, _ in lacks] == [
         ("cadence", "ctrl_1"), ("control", IAM), ("mapping", "ctrl_x"),
     ]  # fmt: skip
+
+
+def test_what_is_only_a_note():
+    """A type that no control asks for, or a word that is not known, leaves no control without evidence."""
+    notes = {Lack(kind, "s", "m", "r").is_note: kind for kind in ("control", "evidence")}
+    assert notes == {True: "control", False: "evidence"}
 
 
 def test_manual_evidence_that_ends():

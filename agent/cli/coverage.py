@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def coverage(config: ConfigPath = None, *, json: Json = False) -> None:
     """Shows for every control which evidence it gets, and how fresh that is; and all that lacks.
 
-    Exit codes: 0 nothing lacks, 4 something does.
+    Exit codes: 0 no control goes without, 4 one does.
     """
     from datetime import UTC, datetime
 
@@ -45,7 +45,7 @@ def coverage(config: ConfigPath = None, *, json: Json = False) -> None:
             away = error
     rows, lacks = cover(_known(loaded, controls, latest, statuses), now=datetime.now(UTC))
     _tell(rows, lacks, away, as_json=json)
-    raise typer.Exit(Exit.DIFFERENCE if lacks else Exit.WELL)
+    raise typer.Exit(Exit.WELL if all(lack.is_note for lack in lacks) else Exit.DIFFERENCE)
 
 
 def _statuses(client: "Client") -> dict[str, str]:
@@ -125,5 +125,5 @@ def _tell(rows: "Sequence[Coverage]", lacks: "Sequence[Lack]", away: Exception |
     fresh = sum(row.state == "fresh" for row in rows)
     say(f"{count(len(rows), 'control')}: {fresh} with fresh evidence; {count(len(lacks), 'thing')} lacking.")
     for lack in lacks:
-        say(f"  {lack.subject}: {lack.message}")
+        say(f"  {'(note) ' if lack.is_note else ''}{lack.subject}: {lack.message}")
         say(f"    {lack.remedy}")
