@@ -234,5 +234,6 @@ def exactly_once(sandbox: Sandbox, state: Path) -> int:
     taken = [(each.control_id, json.dumps(each.payload, sort_keys=True)) for each in sandbox.evidence]
     assert owed == 0
     assert len(set(taken)) == len(taken)
-    assert receipts == {each.id for each in sandbox.evidence}
+    taken_ids = {each.id for each in sandbox.evidence}
+    assert receipts == taken_ids, (receipts - taken_ids, taken_ids - receipts)
     return len(taken)

@@ -84,35 +84,31 @@ def test_it_is_kept_and_acknowledged(url, store, arrived):
     assert arrived == [1]
 
 
-NOW = int(time.time())
-
-
 @pytest.mark.parametrize(
     ("signature", "status"),
     [
         (None, 401),
         ("", 401),
         ("nonsense", 401),
-        (f"t={NOW}", 401),
-        (f"t={NOW},v1=", 401),
-        (f"t={NOW},v1={'0' * 64}", 401),
-        (f"t={NOW},v0={{good}}", 401),
-        (f"t={NOW + 1},v1={{good}}", 401),
-        (f"t={NOW},t={NOW},v1={{good}}", 401),
-        (f"t={NOW - 301},v1={{old}}", 400),
-        (f"t={NOW + 400},v1={{early}}", 400),
-        (f"t={NOW},v1={{good}}", 200),
-        (f"t={NOW},v1={'0' * 64},v1={{good}}", 200),
+        ("t={now}", 401),
+        ("t={now},v1=", 401),
+        ("t={now},v1={none}", 401),
+        ("t={now},v0={good}", 401),
+        ("t={later},v1={good}", 401),
+        ("t={now},t={now},v1={good}", 401),
+        ("t={past},v1={old}", 400),
+        ("t={future},v1={early}", 400),
+        ("t={now},v1={good}", 200),
+        ("t={now},v1={none},v1={good}", 200),
     ],
 )
 def test_signatures(store, signature, status):
     """Only what is signed, with a secret that is in force, and now, is kept; the answer says no more than that."""
-    body = drift(1)
-    made = {
-        name: signed(body, at=at).partition("v1=")[2]
-        for name, at in (("good", NOW), ("old", NOW - 301), ("early", NOW + 400))
-    }
-    headers = {} if signature is None else {"X-Chequr-Signature": signature.format(**made)}
+    body, now = drift(1), int(time.time())
+    told = {"now": now, "later": now + 1, "past": now - 301, "future": now + 400, "none": "0" * 64}
+    for name, at in (("good", now), ("old", told["past"]), ("early", told["future"])):
+        told[name] = signed(body, at=at).partition("v1=")[2]
+    headers = {} if signature is None else {"X-Chequr-Signature": signature.format(**told)}
     receiver = Receiver(Events(store), lambda: [SECRET], lambda: None)
     with receiving("127.0.0.1:0", "/chequr", receiver) as url:
         answer = httpx.post(url, content=body, headers=headers)

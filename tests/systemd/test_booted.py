@@ -194,7 +194,8 @@ def test_an_encrypted_credential(machine):
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", AGENT)
     machine.eventually(lambda: accepted(machine) == 5, "five files at the API")
-    found = machine.run("grep", "--recursive", "--files-with-matches", TOKEN, "/etc", "/var/lib", check=False).stdout
+    places = ("/etc/chequr-agent", "/etc/systemd", "/var/lib/chequr-agent")
+    found = machine.run("grep", "--recursive", "--files-with-matches", TOKEN, *places, check=False).stdout
     machine.write(path, TOKEN, 0o600)
     assert found == ""
 
