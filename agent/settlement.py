@@ -12,6 +12,9 @@ from agent.losses import lose_item
 
 def settle(connection: Connection, settlement: Settlement, *, now: float) -> None:
     match settlement:
+        case Accept(item_id, evidence_id, None) if connection.execute(sql.RECEIPT, (evidence_id,)).fetchone():
+            # Found at its control, and another's by now: parts of a snapshot look alike there.
+            connection.execute(sql.LOOK_AGAIN, (now, item_id))
         case Accept(item_id):
             _enter(connection, settlement, now)
             connection.execute(sql.DELETE_BODY, (item_id,))

@@ -65,6 +65,7 @@ ITEM = "SELECT * FROM item WHERE id = ?"
 DELETE_ITEM = "DELETE FROM item WHERE id = ?"
 DELETE_BODY = "DELETE FROM body WHERE id = ?"
 RECLAIM = f"UPDATE item INDEXED BY item_other SET state = 'pending' WHERE {_OTHER} AND state = 'in_flight'"
+LOOK_AGAIN = "UPDATE item SET state = 'deferred', due = ? WHERE id = ? AND state = 'in_flight'"
 RELEASE = """
     UPDATE item SET state = 'pending', attempts = attempts - 1, due = coalesce(?, due), unsure_since = ?
     WHERE id = ? AND state = 'in_flight'

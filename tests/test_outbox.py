@@ -270,6 +270,21 @@ def test_export(outbox, tmp_path):
     assert outbox.export(tmp_path / "out") == 1
 
 
+def test_evidence_is_one_items(store, outbox):
+    """What was found at a control, and turns out to be another item's, is not this one's: it is looked up again."""
+    first, second = _put(outbox, 1, 2)
+    outbox.claim(2, now=NOW)
+    created = datetime.fromtimestamp(NOW, UTC)
+    outbox.settle([Accept(first, "ev_1", created, None), Accept(second, "ev_1", None, None)], now=NOW)
+    assert [receipt.id for receipt in Ledger(store).receipts()] == [first]
+    (item,) = outbox.items()
+    assert (item.id, item.state, item.due, item.unsure_since) == (second, "deferred", NOW, NOW)
+    assert outbox.body(second) is not None
+    outbox.claim(1, now=NOW)
+    outbox.settle([Accept(second, "ev_2", None, None)], now=NOW)
+    assert len(Ledger(store).receipts()) == 2
+
+
 # ── Damage ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
