@@ -308,11 +308,11 @@ def test_a_storm_is_one_run(agent, sandbox):
             assert post(door(agent), drift(number)).status_code == 200
         assert post(door(agent), drift(99, "ctrl_x")).status_code == 200
         daemon.saw("drift.answered")
+        eventually(lambda: controls(sandbox).count(LOCKS) == 2, "fresh evidence")
         daemon.stop()
         assert daemon.count("collector.finished") == 2
     outcomes = {line["outcome"] for line in agent.run_afresh("webhooks", "list", "--json").lines}
     assert outcomes <= {"collected anew by acme", "no collector here has evidence for it", None}
-    assert controls(sandbox).count(LOCKS) == 2
 
 
 def test_killed_behind_the_answer(agent, sandbox):
