@@ -36,7 +36,8 @@ _chequr_agent() {{
     esac
     _files
 }}
-if [ "$funcstack[1]" = "_chequr_agent" ]; then _chequr_agent "$@"; else compdef _chequr_agent chequr-agent; fi
+# Loaded by its first use, this file is the function that is to answer; sourced, it has to be made known.
+if [ "$funcstack[1]" = "_chequr-agent" ]; then _chequr_agent "$@"; else compdef _chequr_agent chequr-agent; fi
 """
 _FISH = """\
 # {generated}
