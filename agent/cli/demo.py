@@ -40,7 +40,7 @@ def demo(*, keep: Keep = None) -> None:
         say("Starting a Chequr API and what there is to look at, all on this machine ...")
         sandbox = stack.enter_context(running())
         say(f"  Chequr API  {sandbox.url}")
-        places = {name: stack.enter_context(_fake(name)) for name in _available()}
+        places = {name: stack.enter_context(_fake(name)) for name in available()}
         for name, url in places.items():
             say(f"  {_FAKES[name]:<10}  {url}")
         config = _configure(home, sandbox, places)
@@ -55,9 +55,10 @@ def demo(*, keep: Keep = None) -> None:
     raise typer.Exit(next((code for code in (first, second, third) if code not in (0, 3)), 0))
 
 
-def _available() -> list[str]:
+def available() -> list[str]:
     """The fakes of the checkout; an installed agent has none."""
-    return [name for name in _FAKES if (_ROOT / "tests" / "fakes" / f"{name}.py").is_file()]
+    fakes = _ROOT / "tests" / "fakes"
+    return [name for name in _FAKES if (fakes / f"{name}.py").is_file() or (fakes / name / "__main__.py").is_file()]
 
 
 @contextmanager
