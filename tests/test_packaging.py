@@ -1,16 +1,20 @@
 """What comes beside the code: the manual page, completions, the wheel, and the image."""
 
 import os
+import pty
 import re
 import shutil
 import subprocess
+import threading
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
 from agent.exit import MEANING, Exit
+from tests.command import eventually
 
 ROOT = Path(__file__).parents[1]
 SHARE = ROOT / "packaging/share"
@@ -45,11 +49,13 @@ echo "${{COMPREPLY[@]}}"
 @pytest.mark.parametrize(
     ("words", "there", "absent"),
     [
-        (["chequr-agent", ""], {"collect", "ledger", "--version"}, {"export"}),
+        (["chequr-agent", ""], {"collect", "ledger"}, {"export", "--version"}),
+        (["chequr-agent", "--"], {"--version", "--help"}, {"collect"}),
         (["chequr-agent", "col"], {"collect"}, {"ledger"}),
         (["chequr-agent", "ledger", ""], {"verify", "export", "seal"}, {"collect"}),
         (["chequr-agent", "ledger", "export", "--"], {"--from", "--to", "--output"}, {"--archive"}),
         (["chequr-agent", "collect", "--config", "x", "--sh"], {"--shard"}, {"--from"}),
+        (["chequr-agent", "collect", "--config", ""], set(), {"--shard", "--config"}),
     ],
 )
 def test_bash_completes(words, there, absent):
@@ -64,24 +70,77 @@ def test_bash_completes(words, there, absent):
 
 @pytest.mark.parametrize(
     ("line", "there", "absent"),
-    [("chequr-agent ", "collect", "export"), ("chequr-agent ledger ", "export", "collect")],
+    [
+        ("chequr-agent ", "collect", "export"),
+        ("chequr-agent ledger ", "export", "here.toml"),
+        ("chequr-agent ledger export --", "--output", "--archive"),
+        ("chequr-agent collect --config ", "here.toml", "--shard"),
+    ],
 )
-def test_fish_completes(line, there, absent):
-    """What may follow is offered, and nothing else."""
+def test_fish_completes(line, there, absent, tmp_path):
+    """What may follow is offered, and nothing else; files where a value is one."""
+    (tmp_path / "here.toml").touch()
     script = SHARE / "fish/vendor_completions.d/chequr-agent.fish"
-    text = f"source {script}; complete -C '{line}'"
-    done = subprocess.run(
-        [program("fish", "fish"), "--no-config", "-c", text], capture_output=True, text=True, check=True
-    )
+    command = [program("fish", "fish"), "--no-config", "-c", f"source {script}; complete -C '{line}'"]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
     offered = {line.split("\t")[0] for line in done.stdout.splitlines()}
     assert (there in offered, absent in offered) == (True, False)
 
 
-def test_zsh_takes_its_completion():
-    """zsh finds nothing wrong with the script."""
-    script = SHARE / "zsh/site-functions/_chequr-agent"
-    done = subprocess.run([program("zsh", "zsh"), "-n", str(script)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+ZSH = """\
+PS1=; setopt no_beep
+fpath=({functions} $fpath)
+autoload -U compinit; compinit -u -D
+tell() {{ zle complete-word; print -r -- "$BUFFER" >> told; BUFFER= }}
+zle -N tell; bindkey '^X' tell
+zle-line-init() {{ print -r -- ready >> told }}
+zle -N zle-line-init
+"""
+
+
+@pytest.fixture
+def zsh(tmp_path):
+    """What zsh completes a line to, at a prompt."""
+    told = tmp_path / "told"
+    told.touch()
+    (tmp_path / ".zshrc").write_text(ZSH.format(functions=SHARE / "zsh/site-functions"), encoding="utf-8")
+    command = [program("zsh", "zsh"), "-i", "-d"]
+    environment = {**os.environ, "ZDOTDIR": str(tmp_path), "TERM": "xterm"}
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(command, stdin=end, stdout=end, stderr=end, cwd=tmp_path, env=environment)
+    os.close(end)
+    reader = threading.Thread(target=drain, args=(terminal,))
+    reader.start()
+
+    def completed(line, times):
+        os.write(terminal, f"{line}\x18".encode())
+        eventually(lambda: told.read_text().count("\n") == times, f"a completion of {line}")
+        return told.read_text().splitlines()[-1]
+
+    try:
+        eventually(lambda: told.read_text() == "ready\n", "a prompt")
+        yield completed
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+
+
+def drain(terminal):
+    """Reads what is shown until there is nobody who shows, so that nothing waits for a reader."""
+    with os.fdopen(terminal, "rb", buffering=0) as shown, suppress(OSError):
+        while shown.read(4096):
+            pass
+
+
+def test_zsh_completes(zsh, tmp_path):
+    """From its first tab on, the word that is meant is written: a command, an option, a file."""
+    (tmp_path / "here.toml").touch()
+    assert zsh("chequr-agent led", 2) == "chequr-agent ledger "
+    assert zsh("chequr-agent ledger ex", 3) == "chequr-agent ledger export "
+    assert zsh("chequr-agent ledger export --fr", 4) == "chequr-agent ledger export --from "
+    assert zsh("chequr-agent collect --config he", 5) == "chequr-agent collect --config here.toml "
 
 
 def test_what_is_in_the_wheel(tmp_path):
