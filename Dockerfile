@@ -21,10 +21,12 @@ COPY agent ./agent
 COPY collectors ./collectors
 COPY packaging ./packaging
 RUN uv sync --locked --no-default-groups --no-editable
-# What is in it, as CycloneDX. Without what would make each build another one: a random number, and the time.
-RUN uv export --locked --no-default-groups --format=cyclonedx1.5 --quiet \
-        --output-file=/opt/chequr-agent/share/sbom.cdx.json \
-    && sed -i -e '/"serialNumber":/d' -e '/"timestamp":/d' /opt/chequr-agent/share/sbom.cdx.json
+COPY image ./image
+# What it cannot reach goes. What is in it is told as CycloneDX: read off the environment, the same from build to build.
+RUN PYTHONDONTWRITEBYTECODE=1 /opt/chequr-agent/bin/python image/trim.py \
+    && uv run --isolated --locked --only-group sbom cyclonedx-py environment \
+        --output-reproducible --pyproject=pyproject.toml --output-file=/opt/chequr-agent/share/sbom.cdx.json \
+        /opt/chequr-agent/bin/python
 
 # docker build --target sbom --output . .     writes the bill of materials alone
 FROM scratch AS sbom
@@ -34,12 +36,14 @@ FROM ${PYTHON_IMAGE} AS agent
 ARG VERSION=0.1.0
 ARG REVISION=
 ARG SOURCE=
+ARG CREATED=
 LABEL org.opencontainers.image.title="Chequr evidence agent" \
       org.opencontainers.image.description="Collects compliance evidence and delivers it to Chequr exactly once" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.source="${SOURCE}"
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.created="${CREATED}"
 COPY --from=build /opt/chequr-agent /opt/chequr-agent
 RUN mkdir -m 0700 /var/lib/chequr-agent && chown 65532:65532 /var/lib/chequr-agent
 ENV PATH=/opt/chequr-agent/bin:$PATH \

@@ -1,4 +1,4 @@
-"""What comes beside the code: the manual page, completions, the wheel, and the image."""
+"""What comes beside the code: the manual page, completions, and the wheel."""
 
 import os
 import pty
@@ -162,41 +162,6 @@ def test_what_is_in_the_wheel(tmp_path):
     assert [
         name for name in names if name.startswith(("tests/", "benchmarks/", "docs/")) or "__pycache__" in name
     ] == []
-
-
-def test_the_image_needs_nothing():
-    """It runs as a user without a name, by a number; what is built from is what is named, and no more."""
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    stages = text.split("\nFROM ")
-    assert re.search(r"^USER 65532:65532$", stages[-1], re.MULTILINE)
-    assert re.search(r'^ENTRYPOINT \["chequr-agent"\]$', stages[-1], re.MULTILINE)
-    assert "RUN pip" not in text
-    labels = {"title", "description", "licenses", "version", "revision", "source"}
-    assert labels == set(re.findall(r"org\.opencontainers\.image\.(\w+)=", stages[-1]))
-    assert "uv sync --locked" in text
-    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
-    taken = {line.removeprefix("!") for line in ignored if line.startswith("!")}
-    assert ignored[0] == "*"
-    copied = {
-        word.rstrip("/")
-        for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE)
-        for word in line.split()
-    }
-    assert copied == taken
-
-
-def test_the_image_runs():
-    """An image that IMAGE names runs with nothing to write to, without rights and without a network."""
-    image, podman = os.environ.get("IMAGE"), shutil.which("podman") or shutil.which("docker")
-    if not image or not podman:
-        pytest.skip("IMAGE names no image, or there is neither podman nor docker: it is not run")
-    command = [
-        *os.environ.get("PODMAN", podman).split(), "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL",
-        "--security-opt=no-new-privileges", "--network=none", image,
-    ]  # fmt: skip
-    for arguments in (["--version"], ["types"], ["demo"]):
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-        assert done.returncode == Exit.WELL, done.stderr
 
 
 @pytest.mark.parametrize("place", ["systemd", "kubernetes"])
