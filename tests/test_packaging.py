@@ -182,6 +182,18 @@ def _values(text):
     return [yaml.safe_load(found) for found in re.findall(r"^\s*values: (\[.*\])$", text, re.MULTILINE)]
 
 
+TOLD = (ROOT / "README.md", SHARE / "man/man1/chequr-agent.1", *sorted((ROOT / "docs").glob("*.md")))
+
+
+@pytest.mark.parametrize("page", TOLD, ids=lambda page: page.name)
+def test_exit_codes_that_are_told_of_are_ours(page):
+    """A sentence that names an exit code names one that there is."""
+    text = page.read_text(encoding="utf-8")
+    told = [code for line in re.findall(r"[Ee]xit codes?:? (\d[^.\n]*)", text) for code in re.findall(r"\b\d+\b", line)]
+    told += re.findall(r"(?:[Ee]nd(?:s|ed)|[Ee]xits) with (\d+)\b", text)
+    assert {int(code) for code in told} <= {code.value for code in Exit}, page
+
+
 def test_the_codes_are_final():
     """These are what schedulers rely on."""
     assert {code.name: code.value for code in Exit} == {

@@ -13,7 +13,7 @@ _MARKS = {"good": "ok  ", "note": "note", "bad": "BAD "}
 def doctor(config: ConfigPath = None, *, json: Json = False) -> None:
     """Checks configuration, state directory, API and token, mapping, and each collector's credentials and grants.
 
-    One line a finding, each with its remedy. Exit code 1 where something keeps evidence from being collected or
+    One line a finding, each with its remedy. Exit code 4 where something keeps evidence from being collected or
     delivered.
     """
     from agent.cli.output import print_line, say
@@ -30,4 +30,4 @@ def doctor(config: ConfigPath = None, *, json: Json = False) -> None:
         else:
             remedy = f" -> {finding.remedy}" if finding.remedy else ""
             say(f"{_MARKS[finding.level]}  {finding.subject}: {finding.message}{remedy}")
-    raise typer.Exit(Exit.FAILURE if bad else Exit.WELL)
+    raise typer.Exit(Exit.DIFFERENCE if bad else Exit.WELL)
