@@ -33,6 +33,7 @@ FROM scratch AS sbom
 COPY --from=build /opt/chequr-agent/share/sbom.cdx.json /
 
 FROM ${PYTHON_IMAGE} AS agent
+ARG PYTHON_IMAGE
 ARG VERSION=0.1.0
 ARG REVISION=
 ARG SOURCE=
@@ -43,7 +44,8 @@ LABEL org.opencontainers.image.title="Chequr evidence agent" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
-      org.opencontainers.image.created="${CREATED}"
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 COPY --from=build /opt/chequr-agent /opt/chequr-agent
 RUN mkdir -m 0700 /var/lib/chequr-agent && chown 65532:65532 /var/lib/chequr-agent
 ENV PATH=/opt/chequr-agent/bin:$PATH \

@@ -28,7 +28,7 @@ BARE = (
     "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges",
     "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096",
 )  # fmt: skip
-LABELS = {"title", "description", "licenses", "version", "revision", "source", "created"}
+LABELS = {"title", "description", "licenses", "version", "revision", "source", "created", "base.name"}
 
 
 # ── as it is written ──
@@ -36,7 +36,7 @@ LABELS = {"title", "description", "licenses", "version", "revision", "source", "
 
 def test_it_is_labelled():
     """What it is, of which version and commit, and under which licence: the version is the project's unless told."""
-    assert set(re.findall(r"org\.opencontainers\.image\.(\w+)=", LAST)) == LABELS
+    assert set(re.findall(r"org\.opencontainers\.image\.([\w.]+)=", LAST)) == LABELS
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert re.search(rf"^ARG VERSION={re.escape(project['version'])}$", LAST, re.MULTILINE)
 
