@@ -5,6 +5,7 @@ import io
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -767,14 +768,27 @@ print(read(sys.argv[2]), peak() - before)
 def _large(name):
     if name == "a.bin":
         return b"\x00" * 25_000_000, 49
+    if name == "a.zip":
+        crowded = _crowded(500_000)
+        return crowded, 1 + -(-len(crowded) // CHUNK)
     if name == "a.csv":
         return "id,name,when\n" + "".join(f"{n},Ada Abara {n},2026-04-15\n" for n in range(200_000)), 200_001
     return json.dumps([{"id": n, "note": "x" * 200} for n in range(50_000)]), 50_001
 
 
-@pytest.mark.parametrize("name", ["a.bin", "a.csv", "a.json"])
+def _crowded(count):
+    """An archive whose index has so many entries, and which has one file."""
+    file = struct.pack("<4s22xHH", b"PK\x03\x04", 1, 0) + b"a"
+    entry = struct.pack("<4s24xH16x", b"PK\x01\x02", 1) + b"a"
+    end = len(file) + count * len(entry)
+    last = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, end - len(file), len(file))
+    last += struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1) + struct.pack("<4s16xH", b"PK\x05\x06", 0)
+    return file + count * entry + last
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a.csv", "a.json", "a.zip"])
 def test_memory_does_not_grow_with_a_file(tmp_path, name):
-    """25 MB of bytes, 200,000 rows of CSV and a long JSON array are read in a few MB more than a small file."""
+    """Bytes, rows of CSV, a JSON array, an archive that is all index: much takes a few MB more than little."""
     text, records = _large(name)
     small, large = Folder(tmp_path / "small"), Folder(tmp_path / "large")
     for warm, sample in (("a.bin", b"\x00" * CHUNK), ("a.csv", "a,b\n" + "1,2\n" * 20_000), ("a.json", '[{"a": 1}]')):

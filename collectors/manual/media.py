@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from collectors.manual.tables import separation
 
@@ -16,6 +16,7 @@ JSON = "application/json"
 JSON_LINES = "application/jsonl"
 
 HEAD = 64 * 1024
+_INDEX = 1_000_000  # bytes: no office document comes near it
 
 _BINARY = (
     (b"%PDF-", "application/pdf"),
@@ -99,9 +100,24 @@ def _binary(head: bytes, stream: BinaryIO) -> str | None:
     return next((media_type for magic, media_type in _BINARY if head.startswith(magic)), None)
 
 
+class _Sparing:
+    """A stream of which no read is long: an archive's index could be made to fill the memory."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.seek = stream.seek
+        self.tell = stream.tell
+
+    def read(self, size: int = -1) -> bytes:
+        read = self._stream.read(_INDEX + 1 if size < 0 else min(size, _INDEX + 1))
+        if len(read) > _INDEX:
+            raise zipfile.BadZipFile
+        return read
+
+
 def _archive(stream: BinaryIO) -> str:
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with zipfile.ZipFile(cast(BinaryIO, _Sparing(stream))) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return "application/zip"
