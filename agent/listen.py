@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from agent.metrics import CONTENT_TYPE
 from agent.page import policy
 from agent.serving import bound, serving
+from agent.store import StateUnusable
 
 Reasons = Callable[[], Sequence[str]]
 
@@ -68,7 +69,10 @@ def _page(html: Callable[[], str]) -> Callable[[Request], Response]:
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
         }
-        return HTMLResponse(html(), headers=headers)
+        try:
+            return HTMLResponse(html(), headers=headers)
+        except StateUnusable as error:
+            return PlainTextResponse(f"{error}: {error.remedy}.\n", _UNAVAILABLE)
 
     return answer
 

@@ -174,11 +174,15 @@ def _findings(
     if stale:
         named = ", ".join(sorted({row["id"] for row in stale})[:5])
         yield Finding("note", f"{count(len(stale), 'control')} with stale evidence: {named}.", "See below.")
+    if not any(each["enabled"] for each in facts["collectors"]):
+        remedy = "Add one to the configuration: `chequr-agent config example` has all of them."
+        yield Finding("note", "Nothing is collected: no collector is enabled.", remedy)
     for each in facts["collectors"]:
         yield from _about_collector(each)
 
 
 def _about_collector(each: Mapping[str, Any]) -> Iterator[Finding]:
+    """Without the words of a gap, which name what was looked at: they are content."""
     last = each["last_run"]
     if not each["enabled"]:
         return
@@ -188,10 +192,10 @@ def _about_collector(each: Mapping[str, Any]) -> Iterator[Finding]:
         )
     elif last["outcome"] == "failed":
         remedy = "The log has the fault: please report it."
-        yield Finding("bad", f"The last run of {each['collector']} failed: {last['message'] or 'see the log'}", remedy)
+        yield Finding("bad", f"The last run of {each['collector']} failed.", remedy)
     elif last["gaps"]:
         remedy = "`chequr-agent doctor` says which permission lacks."
-        told = f"{each['collector']} could not see everything: {count(last['gaps'], 'gap')}. First: {last['message']}."
+        told = f"{each['collector']} could not see everything: {count(last['gaps'], 'gap')}."
         yield Finding("note", told, remedy)
 
 

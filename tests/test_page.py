@@ -35,6 +35,12 @@ def loaded(tmp_path, monkeypatch):
         f'state_dir = "{tmp_path}/state"\n[chequr]\nbase_url = "{URL}"\n'
         '[collectors.manual]\npath = "."\n[collectors.aws]\nschedule = "hourly"\n'
     )
+    idle = tmp_path / "idle.toml"
+    idle.write_text(
+        config.read_text()
+        .replace("[collectors.manual]", "[collectors.manual]\nenabled = false")
+        .replace("[collectors.aws]", "[collectors.aws]\nenabled = false")
+    )
     return load(config)
 
 
@@ -88,7 +94,8 @@ def test_it_tells_how_things_stand(loaded, used):
     """Collectors with their runs, controls with the age of their evidence, the outbox, and the last deliveries."""
     text = read(loaded, used)
     assert "It works; look at this when there is time" in text
-    assert "aws could not see everything: 2 gaps. First: s3:ListBuckets: not authorized." in text
+    assert "aws could not see everything: 2 gaps. chequr-agent doctor says which permission lacks." in text
+    assert "not authorized" not in text  # the words of a gap name what was looked at
     assert re.search(
         r"manual daily [\d-]+ [\d:]+ UTC \(\d+ min ago\) complete 100 s 12 0 [\d-]+ [\d:]+ UTC \(in ", text
     )
@@ -131,6 +138,25 @@ def test_nothing_yet(loaded, tmp_path):
     assert "manual never ran. It does when it is due; chequr-agent collect does now." in text
     assert "Nothing was accepted yet. chequr-agent collect collects now." in text
     assert "All is well" not in text
+
+
+def test_nothing_to_do(loaded, tmp_path):
+    """Where no collector is enabled it says so, and not that all is well."""
+    idle = load(loaded.path.with_name("idle.toml"))
+    with Store(idle.config.state_dir) as store:
+        text = read(idle, store)
+    assert "Nothing is collected: no collector is enabled. Add one to the configuration" in text
+    assert "All is well" not in text
+
+
+def test_a_state_that_cannot_be_read(loaded):
+    """Where the state directory cannot be used, it says so, with what to do, and fails for programs as well."""
+    with Store(loaded.config.state_dir) as store, serving(loaded, store) as url:
+        store.close()
+        answer = httpx.get(url)
+    assert answer.status_code == 503
+    assert "cannot be used: it was closed" in answer.text
+    assert "state_dir must be a directory" in answer.text
 
 
 def test_all_is_well(loaded, used):
