@@ -6,9 +6,10 @@ under a name of its own that it has lead here: so only names of this machine are
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -25,7 +26,6 @@ from agent.store import StateUnusable
 Reasons = Callable[[], Sequence[str]]
 
 _UNAVAILABLE, _MISDIRECTED = 503, 421
-_HERE = ("localhost", "127.0.0.1", "[::1]")
 
 
 @contextmanager
@@ -42,23 +42,39 @@ def listening(
         ]
     )
     with bound(address, "http.listen") as listener:
-        is_here = ip_address(listener.getsockname()[0]).is_loopback
-        with serving(_for_this_machine(app) if is_here else app, listener) as url:
+        name = address.rpartition(":")[0].lower()
+        is_here = _is_loopback(listener.getsockname()[0])
+        with serving(_for_this_machine(app, {"localhost", name}) if is_here else app, listener) as url:
             yield url
 
 
-def _for_this_machine(app: ASGIApp) -> ASGIApp:
-    """Refuses who asks for another host."""
+def _for_this_machine(app: ASGIApp, names: Collection[str]) -> ASGIApp:
+    """Refuses who asks for another host than these, or an address of loopback."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        host = Headers(scope=scope).get("host", "")
-        if host.rpartition(":")[0] in _HERE or host in _HERE:
+        host = _host(Headers(scope=scope).get("host", ""))
+        if host in names or _is_loopback(host):
             await app(scope, receive, send)
         else:
-            refusal = PlainTextResponse("This is not the host that you ask for.\n", _MISDIRECTED)
-            await refusal(scope, receive, send)
+            told = "This is not the host that you ask for. Ask for localhost; a proxy has to send `Host: localhost`.\n"
+            await PlainTextResponse(told, _MISDIRECTED)(scope, receive, send)
 
     return answer
+
+
+def _host(header: str) -> str:
+    """Without its port, in lower case; nothing where it is malformed."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _page(html: Callable[[], str]) -> Callable[[Request], Response]:
