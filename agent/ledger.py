@@ -18,7 +18,7 @@ from agent.store import Store
 _LAST = 2**63 - 1
 _STRIDE = 1000  # entries that are looked at in one read
 
-RECEIPTS = "SELECT * FROM ledger ORDER BY id DESC LIMIT ?"
+RECEIPTS = "SELECT * FROM ledger ORDER BY seq DESC LIMIT ?"
 RECEIPTS_OF_ITEM = "SELECT * FROM ledger WHERE id = ? LIMIT ?"
 RECEIPTS_OF_SNAPSHOT = "SELECT * FROM ledger WHERE snapshot_id = ? ORDER BY id DESC LIMIT ?"
 COUNT = "SELECT count(*) FROM ledger"

@@ -106,6 +106,16 @@ def test_the_latest_of_each_control(store):
     assert (ledger.latest(), len(ledger.days(0))) == ([latest], 2)
 
 
+def test_the_last_receipts_come_first(store):
+    """What was accepted last is the first of the receipts, whenever it was queued."""
+    outbox = Outbox(store)
+    ids = outbox.put("aws", "here", [made(1), made(2)], None, now=NOW)
+    outbox.claim(2, now=NOW)
+    for item in reversed(ids):
+        outbox.settle([Accept(item, f"ev_{item}", None, None)], now=NOW)
+    assert [receipt.id for receipt in Ledger(store).receipts()] == ids
+
+
 # ── Proof ──
 
 
