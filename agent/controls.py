@@ -30,6 +30,7 @@ class KnownControl(BaseModel):
     code: str
     evaluator: str | None
     cadence: str | None
+    status: str
 
 
 class Discovery(BaseModel):
@@ -59,6 +60,7 @@ class Discovery(BaseModel):
                     code=control.code,
                     evaluator=policy.evaluator if policy else None,
                     cadence=policy.cadence if policy else None,
+                    status=control.status,
                 )
             )
         return cls(base_url=base_url, fetched_at=time.time(), controls=tuple(known))

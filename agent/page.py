@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent import __version__
 from agent.cadence import freshness, length
 from agent.config import Loaded
-from agent.controls import Discovery
+from agent.controls import ControlMap, Discovery, KnownControl
 from agent.items import Hold
 from agent.ledger import Day, Latest, Ledger
 from agent.standing import standing
@@ -229,24 +230,40 @@ def _controls(loaded: Loaded, latest: Iterable[Latest], now: datetime) -> Iterat
     """A row for each control and evidence type, what is stale first."""
     kept = Discovery.load(loaded.config.state_dir, loaded.config.chequr.base_url)
     known = {control.id: control for control in kept.controls} if kept else {}
-    rows = []
-    for each in latest:
-        control = known.get(each.control_id)
-        age = timedelta(seconds=max(0.0, now.timestamp() - each.accepted_at))
-        cadence = length(control.cadence) if control else None
-        fresh = freshness(age, cadence) if cadence else ""
-        row = {
-            "id": each.control_id,
-            "name": control.name if control else "",
-            "evidence_type": each.evidence_type,
-            "accepted": when(each.accepted_at, now=now),
-            "freshness": fresh,
-            "level": {"fresh": "good", "due": "note", "stale": "bad"}.get(fresh, "soft"),
-            "cadence": (control.cadence or "") if control else "",
-            "gaps": each.gaps or "",
-        }
-        rows.append((-age / cadence if cadence else 0.0, row))
-    yield from (row for _, row in sorted(rows, key=lambda pair: pair[0]))
+    accepted = {(each.control_id, each.evidence_type): each for each in latest}
+    wanted = _wanted(loaded, ControlMap(loaded.config.controls.map, kept))
+    rows = [
+        _control(place, known.get(place[0]), accepted.get(place), now) for place in dict.fromkeys([*wanted, *accepted])
+    ]
+    yield from (row for _, row in sorted(rows, key=lambda pair: -pair[0]))
+
+
+def _wanted(loaded: Loaded, controls: ControlMap) -> Iterator[tuple[str, str]]:
+    """The controls and evidence types that are collected, apart from those of files, which come when there is one."""
+    for kind in (kind for collector in loaded.enabled for kind in collector.types):
+        if kind.target.controls is None:
+            yield from ((control, kind.id) for control in controls.controls_for(kind.id))
+
+
+def _control(
+    place: tuple[str, str], control: KnownControl | None, last: Latest | None, now: datetime
+) -> tuple[float, dict[str, Any]]:
+    """One row, and how many cadences ago its evidence was accepted."""
+    cadence = length(control.cadence) if control else None
+    age = timedelta(seconds=max(0.0, now.timestamp() - last.accepted_at)) if last else None
+    fresh = "never" if age is None else freshness(age, cadence) if cadence else ""
+    row = {
+        "id": place[0],
+        "name": control.name if control else "",
+        "evidence_type": place[1],
+        "accepted": when(last.accepted_at if last else None, now=now),
+        "freshness": fresh,
+        "level": {"fresh": "good", "due": "note", "never": "note", "stale": "bad"}.get(fresh, "soft"),
+        "cadence": (control.cadence or "") if control else "",
+        "status": control.status.replace("_", " ") if control else "",
+        "gaps": (last.gaps or "") if last else "",
+    }
+    return inf if age is None else age / cadence if cadence else 0.0, row
 
 
 def chart(days: Iterable[Day], *, today: int) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def test_freshness(age, state):
 def wanted(cadences, *, schedule_="daily"):
     """What is read more often: the types by the word, where each type has controls of such cadences."""
     known = [
-        KnownControl(id=f"{kind}{number}", name="n", framework="f", code="c", evaluator=kind, cadence=cadence)
+        KnownControl(
+            id=f"{kind}{number}", name="n", framework="f", code="c", evaluator=kind, cadence=cadence, status="passing"
+        )
         for kind, told in cadences.items()
         for number, cadence in enumerate(told)
     ]

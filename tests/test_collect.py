@@ -77,7 +77,7 @@ def _gaps(payload):
 
 def _known(*controls):
     known = [
-        KnownControl(id=control, name="n", framework="soc2", code="CC1", evaluator=None, cadence=None)
+        KnownControl(id=control, name="n", framework="soc2", code="CC1", evaluator=None, cadence=None, status="passing")
         for control in controls
     ]
     return Discovery(base_url="x", fetched_at=0, controls=tuple(known))

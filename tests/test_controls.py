@@ -27,7 +27,9 @@ def sandbox():
 
 def _discovery(*controls, base_url="https://acme.io/v1", fetched_at=None):
     known = tuple(
-        KnownControl(id=control, name="n", framework="soc2", code="CC1", evaluator=evaluator, cadence="daily")
+        KnownControl(
+            id=control, name="n", framework="soc2", code="CC1", evaluator=evaluator, cadence="daily", status="passing"
+        )
         for control, evaluator in controls
     )
     return Discovery(base_url=base_url, fetched_at=time.time() if fetched_at is None else fetched_at, controls=known)

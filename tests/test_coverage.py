@@ -20,7 +20,9 @@ HOUR = 3600.0
 
 
 def control(id_="ctrl_1", evaluator=S3, cadence="daily"):
-    return KnownControl(id=id_, name="n", framework="soc2", code="CC1", evaluator=evaluator, cadence=cadence)
+    return KnownControl(
+        id=id_, name="n", framework="soc2", code="CC1", evaluator=evaluator, cadence=cadence, status="passing"
+    )
 
 
 def latest(id_="ctrl_1", kind=S3, *, age=HOUR):

@@ -62,9 +62,15 @@ def used(loaded):
         )  # fmt: skip
         known = [
             KnownControl(
-                id=f"ctrl_{n}", name=f"<b>Control {n}</b>", framework="soc2", code="C", evaluator=None, cadence=c
+                id=f"ctrl_{n}",
+                name=f"<b>Control {n}</b>",
+                framework="soc2",
+                code="C",
+                evaluator=e,
+                cadence=c,
+                status="not_tested",
             )
-            for n, c in ((0, "daily"), (1, "hourly"))
+            for n, c, e in ((0, "daily", None), (1, "hourly", None), (2, "weekly", "aws_iam_user_mfa"))
         ]
         Discovery(base_url=URL, fetched_at=now, controls=tuple(known)).save(store.directory)
         yield store
@@ -100,8 +106,13 @@ def test_it_tells_how_things_stand(loaded, used):
         r"manual daily [\d-]+ [\d:]+ UTC \(\d+ min ago\) complete 100 s 12 0 [\d-]+ [\d:]+ UTC \(in ", text
     )
     assert re.search(r"aws hourly [\d-]+ [\d:]+ UTC \(\d+ min ago\) incomplete 60 s 1,234 2 ", text)
-    assert re.search(r"ctrl_1 &lt;b&gt;Control 1&lt;/b&gt; \w+ [\d-]+ [\d:]+ UTC \(24 h ago\) stale hourly", text)
-    assert re.search(r"ctrl_0 &lt;b&gt;Control 0&lt;/b&gt; \w+ [\d-]+ [\d:]+ UTC \(60 s ago\) fresh daily", text)
+    assert re.search(
+        r"ctrl_1 &lt;b&gt;Control 1&lt;/b&gt; \w+ [\d-]+ [\d:]+ UTC \(24 h ago\) stale hourly not tested", text
+    )
+    assert re.search(
+        r"ctrl_0 &lt;b&gt;Control 0&lt;/b&gt; \w+ [\d-]+ [\d:]+ UTC \(60 s ago\) fresh daily not tested", text
+    )
+    assert "ctrl_2 &lt;b&gt;Control 2&lt;/b&gt; aws_iam_user_mfa never never weekly" in text
     assert "1 control with stale evidence: ctrl_1." in text
     assert "It is empty: nothing is owed. Accepted so far: 7." in text
     assert "ev_1" in text
@@ -136,7 +147,7 @@ def test_nothing_yet(loaded, tmp_path):
     with Store(loaded.config.state_dir) as store:
         text = read(loaded, store)
     assert "manual never ran. It does when it is due; chequr-agent collect does now." in text
-    assert "Nothing was accepted yet. chequr-agent collect collects now." in text
+    assert "No evidence has a control yet. chequr-agent controls coverage says what lacks." in text
     assert "All is well" not in text
 
 
