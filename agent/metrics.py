@@ -27,6 +27,7 @@ from agent.items import Accept, Defer, Item, Lose, Reject, Settlement
 from agent.outbox import Outbox
 from agent.report import Report
 from agent.runs import Runs
+from agent.states import STATES
 from agent.store import Store
 from agent.verified import Verified
 
@@ -61,6 +62,8 @@ class Metrics:
         self._calls = self._counter("source_calls", "Calls of a source's API.", *one)
         self._waits = self._counter("source_waits", "Waits that a source imposed.", *one)
         self._deliveries = self._counter("deliveries", "Answers of the Chequr API, by what became of it.", "outcome")
+        for outcome in _OUTCOMES.values():  # from 0 on: a series that begins with 1 did not increase, says Prometheus
+            self._deliveries.labels(outcome)
 
     def _counter(self, name: str, help_: str, *labels: str) -> Counter:
         return Counter(f"chequr_agent_{name}", help_, labels, registry=self._registry)
@@ -114,8 +117,9 @@ class _Standing(Source):
         outbox = Outbox(self._store)
         yield _gauge("build_info", "The agent's version.", {__version__: 1.0}, "version")
         counts = outbox.counts()
-        items: dict[str, float] = {state: float(count.items) for state, count in counts.items()}
-        size: dict[str, float] = {state: float(count.bytes) for state, count in counts.items()}
+        items, size = dict.fromkeys(STATES, 0.0), dict.fromkeys(STATES, 0.0)
+        items |= {state: float(count.items) for state, count in counts.items()}
+        size |= {state: float(count.bytes) for state, count in counts.items()}
         oldest: dict[str, float] = {state: count.oldest for state, count in counts.items() if count.oldest}
         yield _gauge("outbox_items", "Items that are owed or were refused, by state.", items, "state")
         yield _gauge("outbox_bytes", "Their request bodies.", size, "state")

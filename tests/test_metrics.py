@@ -89,6 +89,17 @@ def test_every_figure_is_documented(agent, tmp_path):
     assert told - {"chequr_agent_delivery_rate"} == made  # which only a service has
 
 
+def test_what_never_happened_is_told_as_nothing(agent, tmp_path):
+    """Outcomes and states that there were none of are 0, so that the first one is seen as an increase."""
+    file = tmp_path / "chequr.prom"
+    agent.run("deliver", "--metrics-file", str(file))
+    counted = figures(file.read_text())
+    for outcome in ("accepted", "deferred", "rejected", "lost"):
+        assert counted["chequr_agent_deliveries_total", outcome] == 0
+    for state in ("pending", "in_flight", "deferred", "rejected", "discarded"):
+        assert counted["chequr_agent_outbox_items", state] == counted["chequr_agent_outbox_bytes", state] == 0
+
+
 def test_a_held_outbox_is_not_ready(agent):
     """While the token is refused it lives, but is not ready, and says why."""
     agent.configure(MANUAL)
