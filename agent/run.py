@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Any
 
 import structlog
@@ -40,7 +40,8 @@ def run_collector(
     """Collects into the outbox. Raises Locked where another process is at it, and Cancelled.
 
     A run that is cancelled or dies is left without an end, so that it is made up for. One of some `types` only is not
-    written down: it is no run of the collector, and makes up for none.
+    written down: it is no run of the collector, and makes up for none. It reads all anew, and leaves alone what a run
+    that was cut short had read: who asks for some types wants to know how they are now.
     """
     delivery = loaded.config.delivery
     shape = collector.common.payload_shape or delivery.payload_shape
@@ -49,7 +50,7 @@ def run_collector(
     is_whole = types is None or len(types) == len(collector.types)
     with lock(store.directory, f"collector-{collector.name}"):
         run_id = runs.start(collector.name, now=time.time()) if is_whole else None
-        with closing(Unfinished(store.directory, collector.name)) as unfinished:
+        with closing(Unfinished(store.directory, collector.name)) if is_whole else nullcontext() as unfinished:
             collection = Collection(
                 collector,
                 collector.types if types is None else types,
@@ -64,6 +65,7 @@ def run_collector(
             report = collection.run()
             if run_id is not None:
                 _finish(runs, run_id, report)
+            if unfinished is not None:
                 unfinished.finish()
             _tell(report)
     return report

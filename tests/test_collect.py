@@ -376,6 +376,24 @@ def test_what_a_run_cut_short_had_read(store, closed):
     assert not [path for path in store.directory.iterdir() if path.name.startswith("unfinished")]
 
 
+def test_a_run_of_some_types_reads_all_anew(store):
+    """What somebody wants to know now is not told from notes: neither those of a run cut short, nor its own."""
+    from acme.targets import Building
+
+    with pytest.raises(Cancelled):
+        _run(store, "steps", "locks", stops_before=3)
+    collector = _collector("steps", "locks")
+    steps = [kind for kind in collector.types if kind.observe.__name__ == "steps"]
+    loaded, mapping = Loaded(Config(state_dir=store.directory), {}, None), ControlMap(MAP, None)
+    Building.counted.clear()
+    for _ in range(2):
+        run_collector(loaded, store, collector, mapping, cancelled=threading.Event(), types=steps)
+    assert Building.counted == [1, 2, 3, 1, 2, 3]
+    Building.counted.clear()
+    _run(store, "steps", "locks")
+    assert Building.counted == [3]
+
+
 def test_people_are_written_as_pseudonyms(store, tmp_path):
     """With pseudonymize, a person's name is in no payload, which says so; without a usable key nothing is read."""
     key = tmp_path / "key"
