@@ -1,5 +1,6 @@
 """An application served over HTTP from a thread of its own, while a context lasts."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -7,11 +8,13 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agent.config import ConfigurationInvalid
 
 _PATIENCE = 10.0  # seconds for it to end
 _IDLE = 5  # seconds that a connection may be kept without a request
+_LONGEST = 60  # seconds that a connection lasts, whatever happens on it
 _AT_ONCE = 64  # connections
 
 
@@ -34,6 +37,7 @@ def serving(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
     """The application's URL."""
     config = uvicorn.Config(
         app,
+        http=_Connection,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -50,3 +54,20 @@ def serving(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(_PATIENCE)
+
+
+class _Connection(H11Protocol):
+    """HTTP/1.1 as uvicorn speaks it, which alone waits forever for a request; so a few could keep out all others."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
+        super().connection_made(transport)
+        self._ends = self.loop.call_later(_IDLE, self._expect), self.loop.call_later(_LONGEST, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for end in self._ends:
+            end.cancel()
+        super().connection_lost(exc)
+
+    def _expect(self) -> None:
+        if self.cycle is None:  # the head of its first request is not there yet
+            self.transport.abort()

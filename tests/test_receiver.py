@@ -10,7 +10,7 @@ import stat
 import time
 from contextlib import closing
 from datetime import UTC, datetime
-from socket import create_server
+from socket import create_connection, create_server
 
 import httpx
 import pytest
@@ -143,6 +143,23 @@ def test_what_cannot_be_kept_is_asked_for_again(store):
     with receiving("127.0.0.1:0", "/chequr", Receiver(Events(store), lambda: [SECRET], lambda: None)) as url:
         store.close()
         assert post(url, drift(1)).status_code == 503
+
+
+def test_those_who_say_nothing_are_hung_up_on(url, store):
+    """However many connections somebody opens and says nothing on, a delivery still gets through before long."""
+    host, port = url.removeprefix("http://").partition("/")[0].split(":")
+    held = [create_connection((host, int(port))) for _ in range(70)]
+    eventually(lambda: _got_through(url), "a delivery is taken", 30)
+    for line in held:
+        line.close()
+    assert len(Events(store).drifted()) == 1
+
+
+def _got_through(url):
+    try:
+        return post(url, drift(1)).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_refusals_do_not_fill_the_log(url, capfd):
