@@ -268,8 +268,10 @@ class Daemon:
             misfire_grace_time=None,
         )  # fmt: skip
 
-    def _controls(self) -> ControlMap:
-        return connect.control_map(self._loaded, self._token)[0]
+    def _controls(self) -> ControlMap | None:
+        """The mapping; None while it is not known."""
+        controls, away = connect.control_map(self._loaded, self._token)
+        return None if away and controls.discovery is None else controls
 
     def _run(self, collector: Collector, types: Sequence[EvidenceType[Any]] | None) -> None:
         controls, away = connect.control_map(self._loaded, self._token)

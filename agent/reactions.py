@@ -31,10 +31,13 @@ _NOBODY = "no collector here has evidence for it"
 
 
 class Reactions:
-    """Acts upon events. `collect` runs a collector for some evidence types: whether the run came to its end."""
+    """Acts upon events. `collect` runs a collector for some evidence types: whether the run came to its end.
+
+    `controls` is the mapping, or None while it is not known.
+    """
 
     def __init__(
-        self, loaded: Callable[[], Loaded], events: Events, controls: Callable[[], ControlMap], collect: Collect
+        self, loaded: Callable[[], Loaded], events: Events, controls: Callable[[], ControlMap | None], collect: Collect
     ) -> None:
         self._loaded = loaded
         self._events = events
@@ -75,11 +78,15 @@ class Reactions:
             await self._refresh(await asyncio.to_thread(self._events.drifted))
         except StateUnusable as error:
             log.warning("webhook.postponed", reason=str(error), again_in=_APART)
+            return _APART
         self._not_before = time.monotonic() + _APART
         return 0.0
 
     async def _refresh(self, drifts: Sequence[Received]) -> None:
         controls = await asyncio.to_thread(self._controls)
+        if controls is None:
+            log.warning("webhook.postponed", reason="the controls were never read yet", again_in=_APART)
+            return
         wanted = concerned(self._loaded(), controls, {drift.subject for drift in drifts if drift.subject})
         ended = {name: await self._collect(name, kinds) for name, (kinds, _) in wanted.items()}
         outcomes = {drift.number: _outcome(drift.subject, wanted, ended) for drift in drifts}
