@@ -30,6 +30,7 @@ from agent.inspection import Inspection
 from agent.items import Item, Settlement
 from agent.load import load
 from agent.lock import Locked, lock
+from agent.overlap import Kinds, rest, together
 from agent.policies import Policies
 from agent.reactions import Reactions
 from agent.run import run_collector
@@ -63,6 +64,8 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._collections: dict[str, asyncio.Task[bool]] = {}
+        self._under_way: dict[str, Kinds] = {}
+        self._afterwards: dict[str, Kinds] = {}
         self._deliverer: Deliverer | None = None
         self._broken: StateBroken | None = None
         self._manager = ServiceManager()
@@ -195,6 +198,7 @@ class Daemon:
     def _schedule(self) -> None:
         """Replaces all schedules. A run that was missed while nobody was here, or never was, is made up once, now."""
         self._scheduler.remove_all_jobs()
+        self._afterwards.clear()
         soon = datetime.now(UTC) + _SOON
         self._scheduler.add_job(
             self._keep_up, "interval", hours=24, next_run_time=soon, id="upkeep", misfire_grace_time=None
@@ -228,16 +232,25 @@ class Daemon:
         self._begin(name, types)
         return await self._collections[name]
 
-    def _begin(self, name: str, types: Sequence[EvidenceType[Any]] | None = None) -> None:
-        """Nothing, where the collector is at work."""
+    def _begin(self, name: str, types: Kinds = None) -> None:
+        """Where the collector is at work, what that run leaves is begun behind it."""
         if name in self._collections:
-            log.info("collector.busy", collector=name, reason="its last run is still under way")
+            left = rest(types, self._under_way[name])
+            self._afterwards[name] = together(self._afterwards.get(name, ()), left)
+            then = "it begins when that is over" if left is None or left else "that one reads the same"
+            log.info("collector.busy", collector=name, reason=f"its last run is still under way; {then}")
             return
         task = asyncio.get_running_loop().create_task(self._collect(self._loaded.collectors[name], types))
-        self._collections[name] = task
-        task.add_done_callback(lambda _: self._collections.pop(name))
+        self._collections[name], self._under_way[name] = task, types
+        task.add_done_callback(lambda _: self._ended(name))
 
-    async def _collect(self, collector: Collector, types: Sequence[EvidenceType[Any]] | None) -> bool:
+    def _ended(self, name: str) -> None:
+        del self._collections[name], self._under_way[name]
+        types = self._afterwards.pop(name, ())
+        if (types is None or types) and name in self._loaded.collectors and not self._stopping.is_set():
+            self._begin(name, types)
+
+    async def _collect(self, collector: Collector, types: Kinds) -> bool:
         """Whether the run came to its end, whatever that was. One of all types that did not is made up for."""
         try:
             await asyncio.to_thread(self._run, collector, types)
@@ -273,7 +286,7 @@ class Daemon:
         controls, away = connect.control_map(self._loaded, self._token)
         return None if away and controls.discovery is None else controls
 
-    def _run(self, collector: Collector, types: Sequence[EvidenceType[Any]] | None) -> None:
+    def _run(self, collector: Collector, types: Kinds) -> None:
         controls, away = connect.control_map(self._loaded, self._token)
         if away and controls.discovery is None and not all(_is_mapped(kind, controls) for kind in collector.types):
             raise _NothingMapped(f"the controls were never read yet: {away}")

@@ -241,6 +241,14 @@ class Outbox:
         rows = self._store.read(lambda connection: connection.execute(sql.COUNTS).fetchall())
         return {row["state"]: Count(row["items"], row["bytes"], row["oldest"]) for row in rows}
 
+    def last_queued(self) -> dict[tuple[str, str], float]:
+        """When something of each collector and evidence type was queued last, of all that was not accepted.
+
+        This looks at every item.
+        """
+        rows = self._store.read(lambda connection: connection.execute(sql.LAST_QUEUED).fetchall())
+        return {(row["collector"], row["evidence_type"]): row["at"] for row in rows}
+
     def kin(self, item: Item, evidence_ids: Iterable[str]) -> Kin:
         """What is known of the evidence that the item's control shows, given by its ids."""
         wanted = list(evidence_ids)

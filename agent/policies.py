@@ -12,6 +12,8 @@ from agent import connect, schedule
 from agent.cadence import length, more_often
 from agent.config import Loaded
 from agent.ledger import Ledger
+from agent.outbox import Outbox
+from agent.runs import Runs
 from agent.store import Store
 from agent.token import Token
 from collectors.contract import EvidenceType
@@ -41,18 +43,20 @@ class Policies:
     def follow(self) -> None:
         """Schedules as the controls, as they were last read, want it now.
 
-        What has not come for longer than that is read at once, unless its collector is at work.
+        What was not read for longer than that is read at once.
         """
         wanted = {(name, word): kinds for name, words in self._wanted().items() for word, kinds in words.items()}
         names = {f"{_NAMED}{name} {word}" for name, word in wanted}
         for job in self._scheduler.get_jobs():
             if job.id.startswith(_NAMED) and job.id not in names:
                 job.remove()
-        for (name, word), kinds in wanted.items():
-            if not self._scheduler.get_job(f"{_NAMED}{name} {word}"):
-                self._add(name, word)
-                if self._is_overdue(kinds, word):
-                    self._begin(name, kinds)
+        fresh = [each for each in wanted if not self._scheduler.get_job(f"{_NAMED}{each[0]} {each[1]}")]
+        last = self._last_read() if fresh else {}
+        for name, word in fresh:
+            self._add(name, word)
+            kinds = wanted[name, word]
+            if _is_overdue(word, min(last.get((name, kind.id), 0.0) for kind in kinds)):
+                self._begin(name, kinds)
 
     def _add(self, name: str, word: str) -> None:
         zone = self._loaded().collectors[name].common.timezone
@@ -76,7 +80,20 @@ class Policies:
             found[collector.name] = more_often(collector.types, controls, due, now)
         return found
 
-    def _is_overdue(self, kinds: Kinds, word: str) -> bool:
-        accepted = {each.evidence_type: each.accepted_at for each in Ledger(self._store).latest()}
-        oldest, longest = min(accepted.get(kind.id, 0.0) for kind in kinds), length(word)
-        return longest is not None and time.time() - oldest > longest.total_seconds()
+    def _last_read(self) -> dict[tuple[str, str], float]:
+        """When each collector read each of its types last, whether or not that was delivered yet."""
+        accepted, queued = dict[str, float](), Outbox(self._store).last_queued()
+        for each in Ledger(self._store).latest():
+            accepted[each.evidence_type] = max(each.accepted_at, accepted.get(each.evidence_type, 0.0))
+        found = {}
+        for collector in self._loaded().enabled:
+            run = Runs(self._store).latest(collector.name, finished=True)
+            for kind in collector.types:
+                own = (accepted.get(kind.id, 0.0), queued.get((collector.name, kind.id), 0.0))
+                found[collector.name, kind.id] = max(*own, run.started_at if run else 0.0)
+        return found
+
+
+def _is_overdue(word: str, last: float) -> bool:
+    longest = length(word)
+    return longest is not None and time.time() - last > longest.total_seconds()

@@ -179,6 +179,7 @@ def test_a_policy_brings_evidence_more_often(tmp_path, sandbox):
         daemon.stop()
     with closing(sqlite3.connect(agent.state / DATABASE)) as connection:
         connection.execute("UPDATE latest SET accepted_at = accepted_at - 7200")
+        connection.execute("UPDATE run SET started_at = started_at - 7200")
         connection.commit()
     with agent.started("run") as daemon:
         eventually(lambda: len(sandbox.evidence) == 3, "what is wanted hourly")

@@ -1,6 +1,7 @@
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 from pydantic import Field
 
@@ -91,9 +92,9 @@ def steps(building: Building) -> Iterator[Lock]:
 
 @evidence("acme:Wait")
 def waits(building: Building) -> Iterator[Lock]:
-    """Records for ever, until somebody wants to stop."""
-    number = 0
-    while building.trouble.get("waits"):
+    """Records for ever, until somebody wants to stop; or for as long as the file is there that the trouble names."""
+    number, until = 0, building.trouble.get("waits")
+    while until and (not until.startswith("/") or Path(until).exists()):
         yield Lock(number=number)
         number += 1
         time.sleep(0.01)
