@@ -31,7 +31,9 @@ def collected(home, sandbox, types, **wants):
     trouble = f"trouble = {{waits = '{home}/closed'}}"
     agent.configure(f'[collectors.acme]\nschedule = "weekly"\ntypes = {list(types)}\n{trouble}\n')
     known = tuple(
-        KnownControl(id=id_, name="n", framework="soc2", code="CC1", evaluator=evaluator, cadence=cadence)
+        KnownControl(
+            id=id_, name="n", framework="soc2", code="CC1", evaluator=evaluator, cadence=cadence, status="passing"
+        )
         for id_, (evaluator, cadence) in wants.items()
     )
     agent.state.mkdir()
