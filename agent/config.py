@@ -8,11 +8,12 @@ Loaded      both, read and found good by agent.load
 import difflib
 import json
 import re
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -22,9 +23,12 @@ from agent.endpoints import check_base_url
 from agent.evidence import PayloadShape
 from agent.pseudonym import Pseudonym, keyed
 from agent.room import Room
-from agent.schedule import check_timezone
+from agent.schedule import check_timezone, trigger
 from collectors.contract import EvidenceType, Settings
 from collectors.secret import read_secret
+
+if TYPE_CHECKING:
+    from agent.trigger import WallClock
 
 PREFIX = "CHEQUR_AGENT__"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -329,6 +333,11 @@ class Collector:
     def pseudonym(self) -> Pseudonym | None:
         """What makes the pseudonyms; None where people are named. Raises SecretMissing."""
         return keyed(read_secret("pseudonym_key", self.common.pseudonym_key_file)) if self.common.pseudonymize else None
+
+    @property
+    def due(self) -> "WallClock":
+        """When it runs by its schedule, on this host."""
+        return trigger(self.name, self.common.schedule, self.common.timezone, host=socket.gethostname())
 
     @cached_property
     def digest(self) -> str:

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
+from typing import TypedDict
 
 import structlog
 
@@ -24,21 +26,20 @@ from collectors.contract import Cancelled
 log = structlog.get_logger()
 
 
+class _Reach(TypedDict):
+    base_url: str
+    ca_file: Path | None
+    timeout: float
+
+
 def token(loaded: Loaded) -> Token:
     return Token(loaded.config.chequr.token_file)
 
 
 def client(loaded: Loaded, key: Token, *, attempts: int = 4) -> Client:
     """Raises ConfigurationInvalid where the proxy or the certificates of the environment cannot be used."""
-    chequr = loaded.config.chequr
     with _usable():
-        return Client(
-            key,
-            base_url=chequr.base_url,
-            ca_file=chequr.ca_file,
-            timeout=chequr.timeout.total_seconds(),
-            attempts=attempts,
-        )
+        return Client(key, **_reach(loaded), attempts=attempts)
 
 
 def reader(loaded: Loaded, key: Token, cancelled: Event | None = None, *, most: float | None = None) -> Client:
@@ -56,17 +57,8 @@ def reader(loaded: Loaded, key: Token, cancelled: Event | None = None, *, most: 
         pause(pace.reserve(time.monotonic()))
         pause(pace.pause_until - time.monotonic())
 
-    chequr = loaded.config.chequr
     with _usable():
-        return Client(
-            key,
-            base_url=chequr.base_url,
-            ca_file=chequr.ca_file,
-            timeout=chequr.timeout.total_seconds(),
-            observe=pacing_observer(pace),
-            turn=turn,
-            pause=pause,
-        )
+        return Client(key, **_reach(loaded), observe=pacing_observer(pace), turn=turn, pause=pause)
 
 
 def deliverer(
@@ -76,16 +68,9 @@ def deliverer(
     observe: Callable[[Item, Settlement], None] = lambda _item, _settlement: None,
 ) -> tuple[Deliverer, AsyncClient]:
     """A deliverer, and the client that it uses, which the caller closes. Raises as `client` does."""
-    chequr = loaded.config.chequr
     pace = _pace(loaded, key)
     with _usable():
-        sender = AsyncClient(
-            key,
-            base_url=chequr.base_url,
-            ca_file=chequr.ca_file,
-            timeout=chequr.timeout.total_seconds(),
-            observe=pacing_observer(pace),
-        )
+        sender = AsyncClient(key, **_reach(loaded), observe=pacing_observer(pace))
     delivery = loaded.config.delivery
     limits = Limits(keys_remembered=delivery.keys_remembered.total_seconds())
     outbox, most = Outbox(store, keep_bodies=delivery.keep_bodies.total_seconds()), delivery.concurrency
@@ -99,6 +84,12 @@ def _pace(loaded: Loaded, key: Token, most: float | None = None) -> Pace:
     if loaded.config.delivery.share_rate:
         return HostPace(chequr.base_url, lambda: key.fingerprint, cap=cap)
     return Pace(cap=cap)
+
+
+def _reach(loaded: Loaded) -> _Reach:
+    """Where the API is, and how it is reached."""
+    chequr = loaded.config.chequr
+    return {"base_url": chequr.base_url, "ca_file": chequr.ca_file, "timeout": chequr.timeout.total_seconds()}
 
 
 @contextmanager

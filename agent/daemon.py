@@ -9,7 +9,6 @@ and the deliverer turn. One that is stuck is killed by its watchdog, which costs
 
 import asyncio
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +36,6 @@ from agent.run import run_collector
 from agent.runs import Runs
 from agent.store import DiskFull, StateBroken, StateUnusable, Store
 from agent.systemd import ServiceManager
-from agent.trigger import WallClock
 from agent.upkeep import upkeep
 from agent.vitals import Vitals
 from agent.webhook_secret import secrets
@@ -208,7 +206,7 @@ class Daemon:
         )
         runs, now = Runs(self._store), datetime.now(UTC)
         for collector in self._loaded.enabled:
-            due = _trigger(collector)
+            due = collector.due
             last = runs.latest(collector.name, finished=True)
             started = datetime.fromtimestamp(last.started_at, UTC) if last else None
             if schedule.is_missed(due, started, now):
@@ -331,11 +329,6 @@ class _NothingMapped(Exception):
 
 def _is_mapped(kind: EvidenceType[Any], controls: ControlMap) -> bool:
     return bool(controls.controls_for(kind.id)) or kind.target.controls is not None
-
-
-def _trigger(collector: Collector) -> WallClock:
-    common = collector.common
-    return schedule.trigger(collector.name, common.schedule, common.timezone, host=socket.gethostname())
 
 
 def run(loaded: Loaded) -> None:

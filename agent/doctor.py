@@ -24,7 +24,7 @@ from agent.controls import ControlMap, Discovery
 from agent.endpoints import submit_evidence
 from agent.errors import BadRequest, ChequrError, Forbidden, TokenUnusable, Unauthorized, UnprocessableEntity
 from agent.outbox import Outbox
-from agent.seal import encode, fingerprint, signing_key
+from agent.seal import fingerprint, public_half, signing_key
 from agent.store import StateUnusable, Store
 from agent.token import Token, is_due_for_rotation
 from agent.verified import Verified
@@ -129,7 +129,7 @@ def _signing(loaded: Loaded) -> Iterator[Finding]:
     """A key that cannot be used leaves the ledger's seals unsigned, and keeps nothing from being delivered."""
     try:
         if key := signing_key(loaded.config.ledger.signing_key_file):
-            name = fingerprint(encode(key.public_key().public_bytes_raw()))
+            name = fingerprint(public_half(key))
             yield Finding("good", "ledger", f"its seals are signed with the key {name}")
     except SecretMissing as error:
         yield Finding("bad", "ledger", f"its seals cannot be signed: {error}", "Mend the key, or take it out.")

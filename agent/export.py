@@ -8,7 +8,6 @@ manifest.json   what was asked for, the first and the last entry, and the SHA-25
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from agent.chain import facts
 from agent.evidence import stamp
 from agent.export_page import page
 from agent.ledger import Ledger, Span
+from agent.private import whole
 from agent.seal import Seal
 
 _MADE = (1980, 1, 1, 0, 0, 0)  # the least that a zip can say: the manifest says when
@@ -51,16 +51,8 @@ class Export:
 
     def write(self, file: Path, *, now: datetime) -> dict[str, Any]:
         """Writes the archive for its owner only, whole or not at all; its manifest. Raises OSError."""
-        fresh = file.with_name(f".{file.name}.{os.getpid()}")
-        descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w+b") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-                manifest = self._fill(archive, now)
-            fresh.replace(file)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
-        return manifest
+        with whole(file) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            return self._fill(archive, now)
 
     def _fill(self, archive: zipfile.ZipFile, now: datetime) -> dict[str, Any]:
         about = {**self.about, "exported_at": stamp(now)}

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent import endpoints
+from agent.arrival import LISTED
 from agent.client import AsyncClient
 from agent.errors import NotFound
 from agent.items import Item, Kin
 from agent.models import EvidenceItem
 from agent.outbox import Outbox
-
-_LISTED = 50  # pieces of evidence that a control shows, the last ones
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def find(item: Item, alike: Sequence[str], listed: Sequence[str], kin: Kin, *, r
     strange = [evidence_id for evidence_id in alike if evidence_id not in kin.receipts]
     if not strange:
         sent = item.unsure_since or math.inf
-        if len(listed) < _LISTED or any(accepted < sent for accepted in kin.receipts.values()):
+        if len(listed) < LISTED or any(accepted < sent for accepted in kin.receipts.values()):
             return Absent()
         reason = (
             f"what {item.control_id} shows, its last {len(listed)} pieces of evidence, does not reach back far enough"

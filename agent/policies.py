@@ -73,12 +73,8 @@ class Policies:
     def _wanted(self) -> dict[str, Mapping[str, Kinds]]:
         """By collector, and by how often."""
         controls, _ = connect.control_map(self._loaded(), self._token, refresh=False)
-        now, host, found = datetime.now(UTC), socket.gethostname(), dict[str, Mapping[str, Kinds]]()
-        for collector in self._loaded().enabled:
-            common = collector.common
-            due = schedule.trigger(collector.name, common.schedule, common.timezone, host=host)
-            found[collector.name] = more_often(collector.types, controls, due, now)
-        return found
+        now = datetime.now(UTC)
+        return {each.name: more_often(each.types, controls, each.due, now) for each in self._loaded().enabled}
 
     def _last_read(self) -> dict[tuple[str, str], float]:
         """When each collector read each of its types last, whether or not that was delivered yet."""

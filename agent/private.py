@@ -6,7 +6,10 @@ in, or the service would find files that it cannot open.
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def open_private(path: Path) -> int:
@@ -29,6 +32,29 @@ def replace_private(path: Path, content: bytes) -> None:
         file.write(content)
     hand_over(Path(file.name))
     Path(file.name).replace(path)
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[BinaryIO]:
+    """A new file for its owner only, that takes its place once it is written: whole, or not at all. Raises OSError."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w+b") as stream:
+            yield stream
+        fresh.replace(file)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def flush(path: Path) -> None:
+    """What a file holds, or a folder names, is on the disk when this returns. Raises OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def hand_over(path: Path) -> None:

@@ -8,7 +8,6 @@ What cannot is told in the table `loss`: by name where the row, the body or the 
     state.db                  the new database in its place
 """
 
-import os
 import shutil
 import sqlite3
 import time
@@ -26,7 +25,7 @@ from agent.database import DATABASE, configure, connect, highest, prepare
 from agent.losses import lose_item, lose_numbers, lose_put
 from agent.mark import Mark
 from agent.pages import Pages
-from agent.private import hand_over, make_private
+from agent.private import flush, hand_over, make_private
 from agent.retell import retold
 
 log = structlog.get_logger()
@@ -69,9 +68,9 @@ def salvage(directory: Path, reason: str) -> None:
         connection.execute("BEGIN")
         counts = _Salvage(connection, aside, Mark(directory), reason).run()
         connection.execute("COMMIT")
-    _flush(building)
+    flush(building)
     building.rename(directory / f"{DATABASE}.new")
-    _flush(directory)
+    flush(directory)
     _put_in_place(directory)
     log.warning("store.salvaged", damaged=str(aside), **counts)
 
@@ -85,7 +84,7 @@ def _set_aside(directory: Path) -> Path:
     for name in (DATABASE, *(f"{DATABASE}{beside}" for beside in _BESIDE)):
         with suppress(FileNotFoundError):
             _keep(directory / name, aside / name)
-    _flush(aside)
+    flush(aside)
     return aside
 
 
@@ -99,18 +98,10 @@ def _keep(file: Path, copy: Path) -> None:
 def _put_in_place(directory: Path) -> None:
     for beside in _BESIDE:
         (directory / f"{DATABASE}{beside}").unlink(missing_ok=True)
-    _flush(directory)
+    flush(directory)
     (directory / f"{DATABASE}.new").rename(directory / DATABASE)
     hand_over(directory / DATABASE)
-    _flush(directory)
-
-
-def _flush(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    flush(directory)
 
 
 class _Salvage:

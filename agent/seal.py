@@ -46,7 +46,7 @@ class Seal:
 
     def signed(self, key: "Ed25519PrivateKey") -> "Seal":
         """The seal with a signature by this key."""
-        unsigned = replace(self, public_key=encode(key.public_key().public_bytes_raw()))
+        unsigned = replace(self, public_key=public_half(key))
         return replace(unsigned, signature=encode(key.sign(unsigned.content)))
 
     @property
@@ -127,6 +127,11 @@ def signing_key(file: Path | None) -> "Ed25519PrivateKey | None":
     if not isinstance(key, Ed25519PrivateKey):
         raise SecretMissing(f"{KEY} is not an Ed25519 key; {how}")
     return key
+
+
+def public_half(key: "Ed25519PrivateKey") -> str:
+    """A signing key's public key, as seals name it."""
+    return encode(key.public_key().public_bytes_raw())
 
 
 def public_key(file: Path) -> str:

@@ -1,6 +1,5 @@
 """How an agent stands: what is owed, what holds it, and when each collector ran and will run."""
 
-import socket
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -54,8 +53,7 @@ def _token(loaded: Loaded, outbox: Outbox) -> dict[str, Any]:
 def _collector(collector: Collector, store: Store) -> dict[str, Any]:
     last = Runs(store).latest(collector.name)
     common = collector.common
-    due = schedule.trigger(collector.name, common.schedule, common.timezone, host=socket.gethostname())
-    following = schedule.next_start(due, datetime.now(UTC)) if common.enabled else None
+    following = schedule.next_start(collector.due, datetime.now(UTC)) if common.enabled else None
     return {
         "collector": collector.name,
         "source": collector.source_name,

@@ -4,7 +4,7 @@ import os
 import secrets as random
 from pathlib import Path
 
-from agent.private import hand_over
+from agent.private import flush, hand_over
 from collectors.secret import SecretMissing, read_secret
 
 NAME = "webhook_secret"
@@ -29,9 +29,5 @@ def make(file: Path) -> str:
         stream.flush()
         os.fsync(stream.fileno())
     hand_over(file)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush(file.parent)
     return secret

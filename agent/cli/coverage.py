@@ -81,7 +81,7 @@ def _expiring(loaded: "Loaded") -> "Iterator[Expiring]":
 
     from agent.coverage import Expiring
     from collectors import registry
-    from collectors.contract import Run
+    from collectors.contract import Run, Target
     from collectors.errors import CollectionError
 
     for collector in loaded.enabled:
@@ -90,9 +90,8 @@ def _expiring(loaded: "Loaded") -> "Iterator[Expiring]":
         run = Run(collector.name, datetime.now(UTC), None, 1, threading.Event())
         with suppress(CollectionError):
             for place in registry.source(collector.source_name).connect(collector.settings, run):
-                expires = getattr(place, "expires", None)
-                if expires:
-                    yield Expiring(collector.name, place.id, getattr(place, "controls", None) or (), expires)
+                if isinstance(place, Target) and place.expires:
+                    yield Expiring(collector.name, place.id, place.controls or (), place.expires)
 
 
 def _tell(rows: "Sequence[Coverage]", lacks: "Sequence[Lack]", away: Exception | None, *, as_json: bool) -> None:

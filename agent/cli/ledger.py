@@ -80,6 +80,7 @@ def seal(config: ConfigPath = None) -> None:
     import time
 
     from agent.cli.output import say
+    from agent.seal import fingerprint
     from agent.sealing import Sealing
     from agent.store import Store
 
@@ -89,14 +90,8 @@ def seal(config: ConfigPath = None) -> None:
     if made is None:
         say("Nothing was accepted since the last seal.")
         return
-    by = f"signed by {_fingerprint(made.public_key)}" if made.public_key else "not signed: there is no signing key"
+    by = f"signed by {fingerprint(made.public_key)}" if made.public_key else "not signed: there is no signing key"
     say(f"Entry {made.seq} is sealed with {made.link}, {by}.")
-
-
-def _fingerprint(key: str) -> str:
-    from agent.seal import fingerprint
-
-    return fingerprint(key)
 
 
 def _key(file: Path | None) -> str | None:
