@@ -2,6 +2,7 @@
 
 import os
 import secrets as random
+import tempfile
 from pathlib import Path
 
 from agent.private import flush, hand_over
@@ -21,13 +22,13 @@ def secrets(file: Path | None) -> list[str]:
 
 
 def make(file: Path) -> str:
-    """A fresh secret of 256 bits in a new file, for its owner only, and durable. Raises OSError."""
+    """A fresh secret of 256 bits in a new file for its owner only; whole, or not there, and durable. Raises OSError."""
     secret = f"whsec_{random.token_hex(_BYTES)}"
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(f"{secret}\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    hand_over(file)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", encoding="ascii") as fresh:
+        fresh.write(f"{secret}\n")
+        fresh.flush()
+        os.fsync(fresh.fileno())
+        hand_over(Path(fresh.name))
+        file.hardlink_to(fresh.name)
     flush(file.parent)
     return secret

@@ -7,6 +7,8 @@ import re
 import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -278,6 +280,19 @@ def test_registered_again_after_a_kill(agent, sandbox):
     (agent.state / "webhook.json").unlink()
     assert "is registered as wh_" in register(agent, sandbox).out
     assert len(sandbox.workspace.rows("SELECT * FROM webhook")) == 1
+
+
+def test_a_secret_is_there_as_a_whole(agent):
+    """Where making a secret ends before it is written, there is none: the next try makes one, and refuses nothing."""
+    script = (
+        "import resource, sys; from pathlib import Path; from agent.webhook_secret import make; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); make(Path(sys.argv[1]))"
+    )
+    file = agent.home / "webhook_secret"
+    done = subprocess.run([sys.executable, "-c", script, str(file)], cwd=ROOT, capture_output=True, check=False)
+    assert b"File too large" in done.stderr
+    assert not file.exists()
+    assert list(agent.home.glob(".webhook_secret*")) == []
 
 
 def test_a_secret_that_is_elsewhere(agent, sandbox):
