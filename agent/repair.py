@@ -9,10 +9,8 @@ from agent.store import Store
 
 _KEPT = "SELECT ledger.*, since, content FROM ledger LEFT JOIN kept USING (id) WHERE seq = ?"
 _AGAIN = f"""
-    INSERT INTO item (id, sha256, generation, collector, evidence_type, source, target, control_id, snapshot_id, part,
-                      parts, records, gaps, collected_at, size, since, queued_at, due, state)
-    SELECT {sql.HIGHEST} + 1, sha256, generation, collector, evidence_type, source, target, control_id, snapshot_id,
-           part, parts, records, gaps, collected_at, size, since, :now, :now, 'pending'
+    INSERT INTO item (id, {sql.PIECE}, since, queued_at, due, state)
+    SELECT {sql.HIGHEST} + 1, {sql.PIECE}, since, :now, :now, 'pending'
     FROM ledger JOIN kept USING (id) WHERE id = :id
     RETURNING id
 """  # noqa: S608 - constants

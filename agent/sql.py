@@ -13,9 +13,13 @@ HIGHEST = """
         coalesce((SELECT max(last_item) FROM loss), 0)
     )
 """
+# What an item and a ledger entry have in common, behind the number.
+PIECE = """
+    sha256, generation, collector, evidence_type, source, target, control_id, snapshot_id, part, parts, records, gaps,
+    collected_at, size
+"""
 PUT_ITEM = f"""
-    INSERT INTO item (id, sha256, generation, collector, evidence_type, source, target, control_id, snapshot_id, part,
-                      parts, records, gaps, collected_at, size, since, queued_at, due, state)
+    INSERT INTO item (id, {PIECE}, since, queued_at, due, state)
     VALUES ({HIGHEST} + 1, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')
     RETURNING id
 """
@@ -51,13 +55,9 @@ ANSWERED = """
                              WHEN :status THEN NULL ELSE failing_since END
     WHERE id = :id
 """
-PUT_RECEIPT = """
-    INSERT INTO ledger (id, sha256, generation, collector, evidence_type, source, target, control_id, snapshot_id,
-                        part, parts, records, gaps, collected_at, size,
-                        evidence_id, created_at, accepted_at, request_id, seq, previous, link)
-    SELECT id, sha256, generation, collector, evidence_type, source, target, control_id, snapshot_id, part, parts,
-           records, gaps, collected_at, size, :evidence_id, :created_at, :accepted_at, :request_id, :seq, :previous,
-           :link
+PUT_RECEIPT = f"""
+    INSERT INTO ledger (id, {PIECE}, evidence_id, created_at, accepted_at, request_id, seq, previous, link)
+    SELECT id, {PIECE}, :evidence_id, :created_at, :accepted_at, :request_id, :seq, :previous, :link
     FROM item WHERE id = :id
 """
 HEAD = "SELECT seq, link FROM ledger ORDER BY seq DESC LIMIT 1"
