@@ -8,6 +8,7 @@ entered by a role. What is counted is for each account, half of it in each of tw
 
 import argparse
 import logging
+import os
 import signal
 from typing import Any
 
@@ -92,6 +93,7 @@ def main() -> None:
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # else each account owns a thousand public snapshots
     with_root_user()
     inside = mock_aws()
     inside.start()

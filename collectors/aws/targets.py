@@ -133,11 +133,12 @@ class Place(Target):
 
     def close(self) -> None:
         """Lets go of clients, and of the account's answers with its last place."""
-        self.access.left()
         with self._lock:
             clients, self._clients = self._clients, {}
         for client, _ in clients.values():
             client.close()
+        clients.clear()  # what leaves an account is collected as it is left, and these with it
+        self.access.left()
 
     def _client(self, service: str, region: str) -> tuple[Any, Pace]:
         """The client and its pace, once the account is known to be open: a denied role is tried once, not a read."""
