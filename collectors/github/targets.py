@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from collectors.contract import Gap, Run, Target, Unreachable, note
 from collectors.errors import CollectionError, NotFound, Unavailable
+from collectors.github.answer import checked, listed
 from collectors.github.budget import Budget
 from collectors.github.connection import PER_PAGE
 from collectors.github.credentials import Credentials, Installation
@@ -14,7 +15,6 @@ from collectors.github.grants import missing_permissions, missing_scopes
 from collectors.github.graphql import Page, Path, Query, data, overload, page
 from collectors.github.links import next_page
 from collectors.github.patience import Overloaded, Reply
-from collectors.github.refusals import refusal
 from collectors.github.settings import Settings
 from collectors.github.transport import ATTEMPTS, Question, Transport
 
@@ -48,7 +48,7 @@ class Organization(Target):
         """The login of the token's owner, or the App's slug and its installation. Raises CollectionError."""
         if isinstance(self._credentials, Installation):
             question = Question("GET /app", "/app", requester=self._credentials.application)
-            app = _checked(dict, self._transport.send(question), question.operation, None)
+            app = checked(dict, self._transport.send(question), question.operation, None)
             return f"{app.get('slug')}/{self._credentials.installation_id}"
         return str(self.get("GET /user", permission=None).get("login"))
 
@@ -68,7 +68,7 @@ class Organization(Target):
         operation = "GET /app/installations/{installation_id}"
         path = _path(operation, {"installation_id": str(credentials.installation_id)})
         question = Question(operation, path, requester=credentials.application)
-        found: dict[str, Any] = _checked(dict, self._transport.send(question), operation, None)
+        found: dict[str, Any] = checked(dict, self._transport.send(question), operation, None)
         return found
 
     def get(
@@ -83,7 +83,7 @@ class Organization(Target):
     ) -> dict[str, Any]:
         """The object that `operation`, as in `GET /orgs/{org}`, answers with. `absent` is what a 404 means."""
         reply = self.reply(operation, filters, permission=permission, **names)
-        found: dict[str, Any] = _checked(dict, reply, operation, permission, absent)
+        found: dict[str, Any] = checked(dict, reply, operation, permission, absent)
         return found
 
     def once(
@@ -98,7 +98,7 @@ class Organization(Target):
     ) -> dict[str, Any]:
         """Like `get`, for an answer that is large and that nobody else wants: it is not kept."""
         reply = self._read(operation, _path(operation, names), names, filters, permission, keep=False)
-        found: dict[str, Any] = _checked(dict, reply, operation, permission, absent)
+        found: dict[str, Any] = checked(dict, reply, operation, permission, absent)
         return found
 
     def reply(
@@ -122,7 +122,7 @@ class Organization(Target):
         `within` is the field that holds the list, where an object does.
         """
         for reply in self._replies(operation, filters, names, permission, keep=False):
-            yield from _listed(reply, within, operation, permission, absent)
+            yield from listed(reply, within, operation, permission, absent)
 
     def _replies(
         self, operation: str, filters: Mapping[str, str], names: Mapping[str, str], permission: str, *, keep: bool
@@ -147,7 +147,7 @@ class Organization(Target):
         """Those that are not selected, too."""
         operation, filters = "GET /orgs/{org}/repos", {"type": "all", "sort": "full_name"}
         for reply in self._replies(operation, filters, {"org": self.login}, METADATA, keep=True):
-            yield from _listed(reply, None, operation, METADATA, NotFound)
+            yield from listed(reply, None, operation, METADATA)
 
     def each_repository(self, look: Callable[[dict[str, Any]], R | None]) -> Iterator[R | Gap]:
         """`look` at each selected repository, as `Target.each` does."""
@@ -235,27 +235,3 @@ class Organization(Target):
 
 def _path(operation: str, names: Mapping[str, str]) -> str:
     return operation.partition(" ")[2].format(**{name: quote(value, safe="") for name, value in names.items()})
-
-
-def _listed(
-    reply: Reply, within: str | None, operation: str, permission: str | None, absent: type[CollectionError]
-) -> list[dict[str, Any]]:
-    if within is None:
-        found: list[dict[str, Any]] = _checked(list, reply, operation, permission, absent)
-        return found
-    inner = _checked(dict, reply, operation, permission, absent).get(within)
-    if not isinstance(inner, list):
-        raise Unavailable(f"the answer has no list of {within}", operation=operation)
-    return inner
-
-
-def _checked(
-    kind: type[Any], reply: Reply, operation: str, permission: str | None, absent: type[CollectionError] = NotFound
-) -> Any:
-    """The body of a reply, if it is an answer, and of this kind: a proxy's answers can be of another."""
-    error = refusal(reply, operation, permission, absent)
-    if error is not None:
-        raise error
-    if not isinstance(reply.body, kind):
-        raise Unavailable(f"the answer is not the {kind.__name__} that it should be", operation=operation)
-    return reply.body
