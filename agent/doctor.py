@@ -252,12 +252,14 @@ def _target(
         for control_id in target.controls or ()
         if controls.known is not None and control_id not in controls.known
     ]
+    unseen = dict.fromkeys(target.unseen())
+    findings += [_unseen(where, gap) for gap in unseen]
     causes: dict[Gap, list[str]] = {}
     kinds = [kind for kind in collector.types if isinstance(target, kind.target)]
     refused = target.refused(permissions)
     for kind in kinds:
         for gap in (_first_gap(kind, target), *_refusals(kind, refused)):
-            if gap is not None and not _is_known(gap, causes, kind):
+            if gap is not None and gap not in unseen and not _is_known(gap, causes, kind):
                 causes.setdefault(gap, []).append(kind.id)
     target.close()
     return findings + [_lost(where, gap, kinds) for gap, kinds in causes.items()]

@@ -310,6 +310,13 @@ class Target:
         del permissions
         return {}
 
+    def unseen(self) -> Iterator[Gap]:
+        """What the source lists fewer of to this identity than there are, without refusing anything.
+
+        Empty where it does not say. Evidence types that rest on such a list yield these gaps as well.
+        """
+        yield from ()
+
     def close(self) -> None:
         """Lets go of clients and remembered answers."""
         self.reads.clear()

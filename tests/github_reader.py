@@ -5,6 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
 from collectors.contract import EvidenceType, Gap, Period, Run
 from collectors.errors import CollectionError
 from collectors.github import SOURCE
@@ -20,6 +23,15 @@ KINDS = {kind.id: kind for kind in evidence_types("github")}
 def period(kind: EvidenceType) -> Period | None:
     """The first period of a type, as a run that began at UNTIL reads it."""
     return Period(UNTIL - kind.window + timedelta(seconds=1), UNTIL) if kind.window else None
+
+
+def app_settings(github: GitHub, folder: Path, key: RSAPrivateKey) -> dict:
+    """The settings that read `github` as its App, which has this key from now on."""
+    pem = serialization.Encoding.PEM
+    github.public_key = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    file = folder / "key.pem"
+    file.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    return {"app_id": github.app_id, "private_key_file": str(file), "installation_id": github.installation_id}
 
 
 class Reader:

@@ -76,6 +76,7 @@ def protection(organization: Organization) -> Iterator[BranchProtection | Gap]:
             yield seen
             if isinstance(seen, BranchProtection):
                 yield from _hidden(seen, hidden)
+    yield from organization.unseen()
 
 
 def _look(organization: Organization, node: Node) -> BranchProtection:

@@ -6,15 +6,12 @@ from typing import Any
 
 from collectors.errors import AccessDenied
 from collectors.github.graphql import Node, Path, Query
+from collectors.github.population import PartlyShown
 from collectors.github.targets import Organization
 
 EDGES = 100
 
 Edge = Mapping[str, Any]
-
-
-class PartlyShown(AccessDenied):
-    remedy = "Read with an identity that may see all of them, as an owner of the organization may."
 
 
 @dataclass(frozen=True)

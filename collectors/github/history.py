@@ -167,6 +167,7 @@ def histories(organization: Organization, period: Period) -> Iterator[History | 
         )
         if organization.run.cancelled.is_set():
             raise Cancelled
+    yield from organization.unseen()
 
 
 def _history(organization: Organization, span: Mapping[str, str], node: Node) -> History | None:

@@ -5,9 +5,9 @@ from typing import Any
 
 from collectors.contract import Gap
 from collectors.errors import AccessDenied, NotFound
-from collectors.github.edges import PartlyShown
 from collectors.github.graphql import Path, Query
 from collectors.github.member_queries import EXTERNAL_IDENTITIES, IDENTITY_PROVIDER, ORGANIZATION_MEMBERS
+from collectors.github.population import PartlyShown
 from collectors.github.refusals import OWNERSHIP
 from collectors.github.targets import Organization
 

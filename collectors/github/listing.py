@@ -32,6 +32,7 @@ def each(
                 yield found
             else:
                 yield from found
+    yield from organization.unseen()
 
 
 def rest(organization: Organization, query: Query, path: Path, variables: Mapping[str, Any]) -> Iterator[Any]:

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from collectors.contract import Gap, Personal, Record, evidence
 from collectors.errors import AccessDenied, CollectionError
-from collectors.github.edges import PartlyShown
 from collectors.github.graphql import Node
 from collectors.github.identities import listed
 from collectors.github.member_queries import MEMBERS, OUTSIDE_COLLABORATORS, REPOSITORY_OUTSIDE_COLLABORATORS
+from collectors.github.population import PartlyShown
 from collectors.github.selected import PATH
 from collectors.github.targets import METADATA, Organization
 
@@ -95,6 +95,7 @@ def _all_access(organization: Organization) -> Iterator[_Access | Gap]:
                     yield seen
                 else:
                     yield from seen
+        yield from organization.unseen()
     except CollectionError as error:
         yield error.gap(f"{organization.login}/repositories")
 

@@ -13,7 +13,7 @@ from collectors.github.merges import Expected
 from collectors.github.queries import CHECKS, CONTENTS, MERGED_PULL_REQUESTS, PULL_REQUESTS, STATUSES
 from collectors.github.selected import kind, login
 from collectors.github.slices import SECOND, Slice, halves, whole_seconds
-from collectors.github.targets import Organization
+from collectors.github.targets import METADATA, Organization
 
 PAGE = 50
 MOST_RESULTS = 1000  # of one search
@@ -66,7 +66,7 @@ class PullRequestReviews(Record):
     checks: list[Check] | None = Field(description="The checks on its last commit; null where they could not be seen.")
 
 
-@evidence(PULL_REQUESTS, CONTENTS, CHECKS, STATUSES, window=timedelta(days=30), lag=DELAY)
+@evidence(PULL_REQUESTS, CONTENTS, CHECKS, STATUSES, METADATA, window=timedelta(days=30), lag=DELAY)
 def reviews(organization: Organization, period: Period) -> Iterator[PullRequestReviews | Gap]:
     """Every pull request merged into the default branch of its repository in the period, with who wrote, approved and
     merged it, and the checks on its last commit.
@@ -78,6 +78,7 @@ def reviews(organization: Organization, period: Period) -> Iterator[PullRequestR
     yield from expected.read(organization, period)
     yield from _slice(organization, whole_seconds(period), period, expected)
     yield from expected.gaps()
+    yield from organization.unseen()
 
 
 def _slice(

@@ -135,6 +135,7 @@ def access(organization: Organization) -> Iterator[RepositoryAccess | Gap]:
         yield from (fault.error.gap() for fault in page.faults)
         seen = [node for node in page.nodes if node.value is None or organization.selects(node.value)]
         yield from organization.each(seen, partial(_access, organization), resource=lambda node: node.repository)
+    yield from organization.unseen()
 
 
 def _access(organization: Organization, node: Node) -> RepositoryAccess:

@@ -105,6 +105,7 @@ def configurations(organization: Organization) -> Iterator[SecurityConfiguration
         partial(_configuration, organization, defaults, selected),
         resource=lambda found: f"{organization.login}/configuration {found['id']}",
     )
+    yield from organization.unseen()
 
 
 def _items(organization: Organization, operation: str, **names: str) -> Iterator[dict[str, Any]]:

@@ -33,9 +33,23 @@ class Selection:
         return _matches(name, self.include) and not _matches(name, self.exclude)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are named exactly."""
+        return tuple(each for each in self.include if _is_name(each) and not _matches(each, self.exclude))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing can be selected that is not named."""
+        return all(map(_is_name, self.include))
+
+    @property
     def told(self) -> Mapping[str, Any]:
         """What to tell of it beside the evidence: nothing where all repositories are read."""
         return {} if self == Selection() else {"repositories": vars(self)}
+
+
+def _is_name(glob: str) -> bool:
+    return not any(mark in glob for mark in "*?[")
 
 
 def _matches(name: str, globs: tuple[str, ...]) -> bool:
@@ -55,7 +69,8 @@ class Settings(contract.Settings):
         default=("*",),
         min_length=1,
         examples=[["*"]],
-        description="The repositories to read, by name without the owner; `*` and `?` stand for any characters.",
+        description="The repositories to read, by name without the owner; `*` and `?` stand for any characters. "
+        "Without these all that are meant are named, and one that GitHub does not show is a gap.",
     )
     exclude_repositories: tuple[Glob, ...] = Field(
         default=(), examples=[["sandbox-*"]], description="Repositories of those that are not read after all."

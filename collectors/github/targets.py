@@ -15,6 +15,7 @@ from collectors.github.grants import missing_permissions, missing_scopes
 from collectors.github.graphql import Page, Path, Query, data, overload, page
 from collectors.github.links import next_page
 from collectors.github.patience import Overloaded, Reply
+from collectors.github.population import INSTALLATION, LISTED, unseen
 from collectors.github.settings import Settings
 from collectors.github.transport import ATTEMPTS, Question, Transport
 
@@ -57,18 +58,26 @@ class Organization(Target):
         told.
         """
         try:
-            if isinstance(self._credentials, Installation):
-                return missing_permissions(self._installation(self._credentials), permissions)
+            installation = self.installation()
+            if installation is not None:
+                return missing_permissions(installation, permissions)
             reply = self.reply("GET /user", permission=None)
             return missing_scopes(reply.headers.get("x-oauth-scopes"), permissions)
         except CollectionError:
             return {}
 
-    def _installation(self, credentials: Installation) -> dict[str, Any]:
-        operation = "GET /app/installations/{installation_id}"
-        path = _path(operation, {"installation_id": str(credentials.installation_id)})
-        question = Question(operation, path, requester=credentials.application)
-        found: dict[str, Any] = checked(dict, self._transport.send(question), operation, None)
+    def unseen(self) -> Iterator[Gap]:
+        """What is left out where the App was given selected repositories only, or more are counted than listed."""
+        return unseen(self)
+
+    def installation(self) -> dict[str, Any] | None:
+        """What GitHub says of the App's installation; None where a token reads."""
+        if not isinstance(self._credentials, Installation):
+            return None
+        names = {"installation_id": str(self._credentials.installation_id)}
+        question = Question(INSTALLATION, _path(INSTALLATION, names), requester=self._credentials.application)
+        reply = self.reads.read(INSTALLATION, names, lambda: self._transport.send(question))
+        found: dict[str, Any] = checked(dict, reply, INSTALLATION, None)
         return found
 
     def get(
@@ -145,13 +154,14 @@ class Organization(Target):
 
     def all_repositories(self) -> Iterator[dict[str, Any]]:
         """Those that are not selected, too."""
-        operation, filters = "GET /orgs/{org}/repos", {"type": "all", "sort": "full_name"}
-        for reply in self._replies(operation, filters, {"org": self.login}, METADATA, keep=True):
-            yield from listed(reply, None, operation, METADATA)
+        filters = {"type": "all", "sort": "full_name"}
+        for reply in self._replies(LISTED, filters, {"org": self.login}, METADATA, keep=True):
+            yield from listed(reply, None, LISTED, METADATA)
 
     def each_repository(self, look: Callable[[dict[str, Any]], R | None]) -> Iterator[R | Gap]:
-        """`look` at each selected repository, as `Target.each` does."""
-        return self.each(self.repositories(), look, resource=lambda found: str(found["full_name"]))
+        """`look` at each selected repository, as `Target.each` does, and the gaps for those that are not shown."""
+        yield from self.each(self.repositories(), look, resource=lambda found: str(found["full_name"]))
+        yield from self.unseen()
 
     def selects(self, repository: Mapping[str, Any]) -> bool:
         """Whether a repository, as GraphQL tells it, is one that is read."""

@@ -69,6 +69,7 @@ def teams(organization: Organization) -> Iterator[Team | Gap]:
     for page in organization.pages(TEAMS, path, {"login": organization.login}, size=PAGE, keep=False):
         yield from (fault.error.gap() for fault in page.faults)
         yield from organization.each(page.nodes, partial(_look, organization), resource=_name)
+    yield from organization.unseen()
 
 
 def _name(node: Node) -> str:

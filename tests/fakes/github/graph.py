@@ -47,9 +47,7 @@ def _organization(github: "GitHub", login: str) -> dict:
     return {
         "login": login,
         "viewerCanAdminister": github.owner,
-        "repositories": granted(
-            github, "metadata", paged(range(github.repositories), lambda number: repository(github, number))
-        ),
+        "repositories": granted(github, "metadata", paged(github.shown, lambda number: repository(github, number))),
         "membersWithRole": granted(github, "members", _members(github)),
         "teams": granted(github, "members", paged(range(github.teams), lambda number: team(github, number))),
         "team": granted(github, "members", lambda _info, slug: _team(github, slug)),
@@ -74,6 +72,6 @@ def _team(github: "GitHub", slug: str) -> dict:
 
 def _repository(github: "GitHub", owner: str, name: str, **_: object) -> dict:
     number = int(name.removeprefix("service-"))
-    if owner != "acme" or number >= github.repositories:
+    if owner != "acme" or not github.shows(number):
         raise fault("NOT_FOUND", f"Could not resolve to a Repository with the name '{owner}/{name}'.")
     return repository(github, number)

@@ -40,11 +40,13 @@ def viewer(github: "GitHub", _query: dict) -> Answer:
 @route("/orgs/acme", "")
 def profile(github: "GitHub", _query: dict) -> dict:
     """Only those who administer the organization are shown its settings."""
-    shown = {"login": "acme", "id": 1, "name": "Acme", "type": "Organization"}
+    shown = {"login": "acme", "id": 1, "name": "Acme", "type": "Organization", "public_repos": github.public}
     if "organization_administration" in github.denied:
         return shown
     return {
         **shown,
+        "total_private_repos": github.repositories - github.public,
+        "owned_private_repos": github.repositories - github.public,
         "plan": {"name": github.plan, "seats": 100},
         "two_factor_requirement_enabled": github.two_factor,
         "default_repository_permission": "read",
@@ -112,7 +114,7 @@ def team(github: "GitHub", number: int) -> dict:
 
 
 def _repositories(github: "GitHub", number: int) -> Resolver:
-    found = [each for each in range(github.repositories) if has(github, number, each)]
+    found = [each for each in github.shown if has(github, number, each)]
     permission = "ADMIN" if number == 0 else "WRITE"
     return paged(found, lambda each: {"permission": permission, "node": github.repository(each)})
 

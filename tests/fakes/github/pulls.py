@@ -30,7 +30,11 @@ class Pulls(Sequence):
         return len(self.merged_at)
 
     def __getitem__(self, number: int) -> dict:
-        return pull(number, number % self._repositories, self.merged_at[number])
+        return pull(number, self.at(number), self.merged_at[number])
+
+    def at(self, number: int) -> int:
+        """The number of the repository that it is in."""
+        return number % self._repositories
 
     def between(self, since: str, until: str) -> range:
         """The numbers of those merged in a time, both ends included."""
@@ -98,7 +102,9 @@ def search(github: "GitHub", query: str, first: int, after: str | None = None) -
     """Who may not read pull requests finds none, and is not told so."""
     since, until = re.search(r"\borg:acme is:pr is:merged merged:(\S+)\.\.(\S+)", query).groups()
     hidden = github.search_hides or "pull_requests" in github.denied
-    found = range(0) if hidden else github.pulls.between(since, until)
+    found = (
+        [] if hidden else [each for each in github.pulls.between(since, until) if github.shows(github.pulls.at(each))]
+    )
     shown = page(found[:MOST_RESULTS], first, after)
     nodes = [_shown(github, github.pulls[number]) for number in shown["nodes"]]
     return {**shown, "nodes": nodes, "issueCount": len(found) + github.miscounted}

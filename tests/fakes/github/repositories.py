@@ -29,13 +29,23 @@ def is_fork(number: int) -> bool:
     return number % 19 == 18
 
 
+def is_public(number: int) -> bool:
+    return VISIBILITIES[number % len(VISIBILITIES)] == "PUBLIC"
+
+
 def is_empty(number: int) -> bool:
     return number % 29 == 28
 
 
 @route("/orgs/acme/repos", "metadata")
 def repositories(github: "GitHub", _query: dict) -> Listed:
-    return Listed([summary(github, number) for number in range(github.repositories)])
+    return Listed([summary(github, number) for number in github.shown])
+
+
+@route("/installation/repositories", "metadata")
+def given(github: "GitHub", _query: dict) -> Listed:
+    found = [summary(github, number) for number in range(github.repositories) if github.gave(number)]
+    return Listed(found, "repositories")
 
 
 def summary(github: "GitHub", number: int) -> dict:

@@ -46,7 +46,7 @@ def answered(github: "GitHub", path: str, query: dict[str, str]) -> Answer:
     for each in ROUTES:
         if found := each.pattern.fullmatch(name):
             names = {key: int(text) if key == "repo" else text for key, text in found.groupdict().items()}
-            if names.get("repo", 0) >= github.repositories:
+            if "repo" in names and not github.shows(names["repo"]):
                 return not_found()
             if each.permission in github.denied:
                 return not_granted(each.permission)
@@ -82,7 +82,8 @@ def _whole(github: "GitHub", found: Route, path: str, query: dict[str, str], ans
         return Answer(200, body)
     place = f"{github.url}{_numbered(path)}?"
     further = place + urlencode({**query, **_next(found, start, size)})
-    return Answer(200, body, {"Link": f'<{place}page=last>; rel="last", <{further}>; rel="next"'})
+    last = place + urlencode({**query, "page": str(-(-len(answer.items) // size))})
+    return Answer(200, body, {"Link": f'<{last}>; rel="last", <{further}>; rel="next"'})
 
 
 def _start(found: Route, query: dict[str, str], size: int) -> int:

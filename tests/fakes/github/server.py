@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Container
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from http import HTTPStatus
@@ -19,7 +20,7 @@ from tests.fakes.github.answers import Answer, Fault, refusal
 from tests.fakes.github.answers import time as written
 from tests.fakes.github.graph import executed
 from tests.fakes.github.pulls import Pulls
-from tests.fakes.github.repositories import repository
+from tests.fakes.github.repositories import is_public, repository
 from tests.fakes.github.routes import answered
 
 JSON = "application/json; charset=utf-8"
@@ -29,8 +30,9 @@ class GitHub(ThreadingHTTPServer):
     """The organization `acme`. `denied` are permissions that the identity lacks, as in `administration`.
 
     `admin` is whether the identity administers the repositories, `writes` whether it may write to them, `owner` whether
-    it owns the organization. `points` are what is left of GraphQL's limit until `reset_at`, in Unix seconds, and
-    `refused` how many queries cost more.
+    it owns the organization. `given` are the repositories that the identity was given, None all of them; public ones
+    are shown to everybody. `installed_in` is the account of the App's installation. `points` are what is left of
+    GraphQL's limit until `reset_at`, in Unix seconds, and `refused` how many queries cost more.
     """
 
     daemon_threads = True
@@ -69,6 +71,8 @@ class GitHub(ThreadingHTTPServer):
         self.admin = self.owner = self.writes = True
         self.viewer = "acme-auditor"
         self.scopes: str | None = None
+        self.given: Container[int] | None = None
+        self.installed_in = "acme"
         self.denied: set[str] = set()
         self.forbidden_repositories: set[str] = set()
         self.bypass_hidden = self.search_hides = self.shows_secrets = False
@@ -97,6 +101,22 @@ class GitHub(ThreadingHTTPServer):
     def administers(self) -> bool:
         """Whether the identity is shown what is for administrators of the repositories."""
         return self.admin and "administration" not in self.denied
+
+    @property
+    def shown(self) -> list[int]:
+        """The numbers of the repositories that the identity is shown."""
+        return [number for number in range(self.repositories) if self.shows(number)]
+
+    def shows(self, number: int) -> bool:
+        return number < self.repositories and (self.gave(number) or is_public(number))
+
+    def gave(self, number: int) -> bool:
+        return self.given is None or number in self.given
+
+    @property
+    def public(self) -> int:
+        """How many repositories are public."""
+        return sum(map(is_public, range(self.repositories)))
 
     def repository(self, number: int) -> dict:
         return repository(self, number)
@@ -154,12 +174,21 @@ class GitHub(ThreadingHTTPServer):
             return Answer(200, {"id": self.app_id, "slug": "acme-evidence"})
         if (verb, path) == ("GET", f"/app/installations/{self.installation_id}"):
             held = {name: "read" for name in ("metadata", "members", "contents") if name not in self.denied}
-            return Answer(200, {"id": self.installation_id, "app_slug": "acme-evidence", "permissions": held})
+            return Answer(200, self._installation(held))
         if (verb, path) != ("POST", f"/app/installations/{self.installation_id}/access_tokens"):
             return refusal(404, "Not Found")
         token = f"ghsfake{len(self.issued)}"
         self.issued.append(token)
         return Answer(201, {"token": token, "expires_at": written(datetime.now(UTC) + self.lifetime)})
+
+    def _installation(self, permissions: dict[str, str]) -> dict:
+        return {
+            "id": self.installation_id,
+            "app_slug": "acme-evidence",
+            "account": {"login": self.installed_in, "type": "Organization"},
+            "repository_selection": "all" if self.given is None else "selected",
+            "permissions": permissions,
+        }
 
 
 class _Handler(BaseHTTPRequestHandler):
