@@ -18,8 +18,11 @@ from collectors.contract import Run, Target, Unreachable
 from collectors.github import SOURCE
 
 HOST = "https://api.github.com"
-# What evidence types of repositories ask beside their subject, and is told to those who may not see it: nothing.
-PROFILE = re.compile(r"GET /orgs/[^/]+")
+# What many evidence types ask beside their subject, as the same classic token is answered in each example.
+COMMON = {
+    "GET /orgs/acme": {"answer": {"login": "acme", "type": "Organization"}},
+    "GET /user": {"answer": {"login": "acme-auditor"}, "headers": {"X-OAuth-Scopes": "admin:org, repo"}},
+}
 
 
 class _Recording:
@@ -31,8 +34,8 @@ class _Recording:
 
     def take(self, verb: str, target: str, body: dict | None) -> dict:
         question = _asked(verb, target, body)
-        if question not in self.answers and PROFILE.fullmatch(question[0]):
-            return {"answer": {"type": "Organization"}}
+        if question not in self.answers and question[0] in COMMON:
+            return COMMON[question[0]]
         if question not in self.answers:
             self.unknown.append(" ".join(map(str, question)))
             return {"status": 400, "answer": {"message": "no such answer was recorded"}}

@@ -252,6 +252,22 @@ def test_what_is_denied_is_a_gap_and_never_a_record(wholes, tmp_path, pool, name
         assert any(fits(record, each) for each in whole[name]), record
 
 
+@pytest.mark.parametrize("name", ["github_branch_protection", "github_deploy_keys_apps", "github_dependabot_alerts"])
+def test_an_administrators_token_is_not_taken_for_the_administrator(wholes, tmp_path, pool, name):
+    """An administrator's fine-grained token, of which GitHub does not say what it was granted, sees what a classic one
+    does: where GraphQL shows nothing, REST is asked, which tells nothing from no permission.
+    """
+    github, whole = wholes
+    kind = KINDS[name]
+    github.scopes, before = None, github.scopes
+    try:
+        with closing(Reader(github, tmp_path, pool, archived=False)) as reader:
+            seen, gaps = reader.read(kind, period(kind))
+    finally:
+        github.scopes = before
+    assert (dumped(seen), gaps) == (whole[name], [])
+
+
 # ── Through the command ────────────────────────────────────────────────────────────────────────────────────────────
 
 

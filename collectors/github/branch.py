@@ -84,7 +84,7 @@ def _look(organization: Organization, node: Node) -> BranchProtection:
         raise AccessDenied("the repository is not shown", operation=DEFAULT_BRANCHES.operation, permission=METADATA)
     _require_whole(node.value)
     branch = node.value["defaultBranchRef"]
-    if branch is not None and branch["branchProtectionRule"] is None and not node.value["viewerCanAdminister"]:
+    if branch is not None and branch["branchProtectionRule"] is None and not organization.administers(node.value):
         _require_unprotected(organization, node.value["nameWithOwner"], branch["name"])
     return _record(node.value)
 

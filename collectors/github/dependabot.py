@@ -105,7 +105,7 @@ def _look(
 
 def _enabled(organization: Organization, repository: Mapping[str, Any], flag: Mapping[str, Any]) -> bool:
     """Whether alerts are on. Who may not administer the repository is not told by GraphQL, so REST is asked again."""
-    if flag["hasVulnerabilityAlertsEnabled"] or flag["viewerCanAdminister"]:
+    if flag["hasVulnerabilityAlertsEnabled"] or organization.administers(flag):
         return bool(flag["hasVulnerabilityAlertsEnabled"])
     operation = "GET /repos/{owner}/{repo}/vulnerability-alerts"
     reply = organization.reply(operation, permission=ADMINISTRATION, **place(repository))

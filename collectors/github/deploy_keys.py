@@ -137,7 +137,7 @@ def _of_repository(
     Who may not administer a repository is not told by GraphQL how many there are, so REST is asked there as well.
     """
     counted = shown(counts, repository, DEPLOY_KEYS)
-    if counted["viewerCanAdminister"] and not counted["deployKeys"]["totalCount"]:
+    if not counted["deployKeys"]["totalCount"] and organization.administers(counted):
         return []
     operation = "GET /repos/{owner}/{repo}/keys"
     keys = organization.items(operation, {}, permission=ADMINISTRATION, absent=AccessDenied, **place(repository))

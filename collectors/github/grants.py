@@ -29,10 +29,8 @@ def grants(types: Sequence[EvidenceType[Any]]) -> Mapping[str, Any]:
     }
 
 
-def missing_scopes(granted: str | None, permissions: Iterable[str]) -> dict[str, str]:
-    """What a classic token lacks, by its scopes as the header X-OAuth-Scopes lists them; nothing without a header."""
-    if granted is None:
-        return {}
+def missing_scopes(granted: str, permissions: Iterable[str]) -> dict[str, str]:
+    """What a classic token lacks, by its scopes as the header X-OAuth-Scopes lists them."""
     scopes = {scope.strip() for scope in granted.split(",")}
     scopes |= {included for scope in scopes for included in _INCLUDED.get(scope, ())}
     named = {permission: _scope(permission.partition(":")[0]) for permission in permissions}

@@ -16,6 +16,7 @@ from collectors.github.graphql import Page, Path, Query, data, overload, page
 from collectors.github.links import next_page
 from collectors.github.patience import Overloaded, Reply
 from collectors.github.population import INSTALLATION, LISTED, unseen
+from collectors.github.queries import ADMINISTRATION
 from collectors.github.settings import Settings
 from collectors.github.transport import ATTEMPTS, Question, Transport
 
@@ -58,13 +59,25 @@ class Organization(Target):
         told.
         """
         try:
-            installation = self.installation()
-            if installation is not None:
-                return missing_permissions(installation, permissions)
-            reply = self.reply("GET /user", permission=None)
-            return missing_scopes(reply.headers.get("x-oauth-scopes"), permissions)
+            return self._lacking(permissions) or {}
         except CollectionError:
             return {}
+
+    def administers(self, repository: Mapping[str, Any]) -> bool:
+        """Whether "there is none" is a fact where GraphQL says it of what only a repository's administrators are shown.
+
+        Others are told so, too. `viewerCanAdminister` speaks of the user, and a token can be granted less: it is
+        believed only where GitHub also says that the token was granted as much.
+        """
+        return repository["viewerCanAdminister"] and self._lacking([ADMINISTRATION]) == {}
+
+    def _lacking(self, permissions: Iterable[str]) -> Mapping[str, str] | None:
+        """Which of the permissions were not granted; None where GitHub does not say what was."""
+        installation = self.installation()
+        if installation is not None:
+            return missing_permissions(installation, permissions)
+        scopes = self.reply("GET /user", permission=None).headers.get("x-oauth-scopes")
+        return None if scopes is None else missing_scopes(scopes, permissions)
 
     def unseen(self) -> Iterator[Gap]:
         """What is left out where the App was given selected repositories only, or more are counted than listed."""

@@ -33,7 +33,8 @@ def account(found: dict) -> dict:
 
 @route("/user", "")
 def viewer(github: "GitHub", _query: dict) -> Answer:
-    told = {} if github.scopes is None else {"X-OAuth-Scopes": github.scopes}
+    """A classic token's scopes are told; single permissions are denied to a fine-grained one."""
+    told = {} if github.scopes is None or github.denied else {"X-OAuth-Scopes": github.scopes}
     return Answer(200, {"login": "acme-auditor", "id": 99}, told)
 
 

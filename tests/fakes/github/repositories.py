@@ -109,7 +109,7 @@ def repository(github: "GitHub", number: int) -> dict:
         "visibility": VISIBILITIES[number % 3],
         "isArchived": is_archived(number),
         "isFork": is_fork(number),
-        "viewerCanAdminister": github.administers,
+        "viewerCanAdminister": github.admin,
         "hasVulnerabilityAlertsEnabled": github.administers and alerts_on(number),
         "isSecurityPolicyEnabled": has_policy(number),
         "securityPolicyUrl": f"https://github.com/{name}/security/policy" if has_policy(number) else None,

@@ -29,7 +29,7 @@ JSON = "application/json; charset=utf-8"
 class GitHub(ThreadingHTTPServer):
     """The organization `acme`. `denied` are permissions that the identity lacks, as in `administration`.
 
-    `admin` is whether the identity administers the repositories, `writes` whether it may write to them, `owner` whether
+    `admin` is whether the user administers the repositories, `writes` whether it may write to them, `owner` whether
     it owns the organization. `given` are the repositories that the identity was given, None all of them; public ones
     are shown to everybody. `installed_in` is the account of the App's installation. `points` are what is left of
     GraphQL's limit until `reset_at`, in Unix seconds, and `refused` how many queries cost more.
@@ -70,7 +70,7 @@ class GitHub(ThreadingHTTPServer):
         """As whom it is read, and what of it is shown."""
         self.admin = self.owner = self.writes = True
         self.viewer = "acme-auditor"
-        self.scopes: str | None = None
+        self.scopes: str | None = "admin:org, admin:org_hook, repo"
         self.given: Container[int] | None = None
         self.installed_in = "acme"
         self.denied: set[str] = set()
