@@ -24,6 +24,7 @@ from agent.config import Collector, ConfigurationInvalid, Loaded
 from agent.controls import ControlMap
 from agent.deliver import Deliverer
 from agent.errors import ChequrError
+from agent.event_loop import in_own_thread
 from agent.events import Events
 from agent.inspection import Inspection
 from agent.items import Item, Settlement
@@ -251,7 +252,7 @@ class Daemon:
     async def _collect(self, collector: Collector, types: Kinds) -> bool:
         """Whether the run came to its end, whatever that was. One of all types that did not is made up for."""
         try:
-            await asyncio.to_thread(self._run, collector, types)
+            await in_own_thread(self._run, collector, types)
         except (_NothingMapped, DiskFull) as error:
             if types is None:
                 self._start_later(collector.name, str(error))

@@ -1,9 +1,9 @@
-"""An event loop in a thread of its own, for callers that wait."""
+"""An event loop in a thread of its own, for callers that wait; and the reverse: long work off an event loop."""
 
 import asyncio
 import threading
-from collections.abc import Coroutine
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -35,6 +35,15 @@ class EventLoop:
         if self.is_running:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+
+
+async def in_own_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """What `work` comes to. The few threads of `asyncio.to_thread` are for what is short: all of it waits for them."""
+    thread = ThreadPoolExecutor(1)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, work, *arguments)
+    finally:
+        thread.shutdown(wait=False)
 
 
 def _run(made: Future[asyncio.AbstractEventLoop]) -> None:

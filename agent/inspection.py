@@ -16,6 +16,7 @@ from agent import connect
 from agent.arrival import Finding, Verification
 from agent.config import ConfigurationInvalid, Loaded
 from agent.errors import ChequrError
+from agent.event_loop import in_own_thread
 from agent.items import Accept, Defer, Item, Reject, Settlement
 from agent.lock import Locked
 from agent.store import StateUnusable, Store
@@ -51,7 +52,7 @@ class Inspection:
         while not stopping.is_set():
             wait = self._wait()
             if wait <= 0:
-                await asyncio.to_thread(self._inspect)
+                await in_own_thread(self._inspect)
             else:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), min(_LOOK, wait))

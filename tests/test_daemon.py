@@ -13,7 +13,7 @@ from agent.exit import Exit
 from agent.sandbox.options import Options
 from agent.sandbox.server import running
 from agent.store import DATABASE
-from tests.command import UNSET, eventually, exactly_once, make_agent
+from tests.command import ROOT, UNSET, eventually, exactly_once, make_agent
 
 
 @pytest.fixture
@@ -133,6 +133,19 @@ def test_a_collector_runs_once_at_a_time(agent):
         assert done.code == Exit.UNDELIVERED
         assert f"collector-manual is already at work in process {daemon.popen.pid}" in done.told
         daemon.saw("collector.finished")
+
+
+def test_runs_that_take_long_keep_nothing_from_being_delivered(agent):
+    """However many collectors are at work for however long, what is owed is sent meanwhile."""
+    agent.environment["PYTHONPATH"] = f"{ROOT}:{ROOT}/tests/third_party"
+    closed = agent.home / "closed"
+    closed.touch()
+    table = '[collectors.{}]\nsource = "acme"\ntypes = ["acme_door_waits"]\ntrouble = {{waits = "{}"}}\n'
+    slow = "".join(table.format(f"slow{number}", closed) for number in range(os.cpu_count() + 6))
+    agent.configure(f'{slow}[collectors.manual]\npath = "evidence"\n[controls.map]\nacme_door_waits = ["ctrl_ac_02"]\n')
+    with agent.started("run") as daemon:
+        daemon.saw("evidence.accepted", times=2)
+        assert daemon.stop() == Exit.WELL
 
 
 def test_a_stop_in_the_middle_of_a_collection_is_made_up(agent, sandbox):
