@@ -213,8 +213,9 @@ class Daemon:
             if schedule.is_missed(due, started, now):
                 self._begin(collector.name)
             self._scheduler.add_job(
-                self._start, due, [collector.name], id=collector.name, misfire_grace_time=None, coalesce=True
-            )
+                self._start, due, [collector.name], id=f"collector {collector.name}", misfire_grace_time=None,
+                coalesce=True,
+            )  # fmt: skip
         self._policies.follow()
         self._scheduler.add_job(self._policies.follow_soon, "interval", minutes=10, id="policies")
 
@@ -276,7 +277,7 @@ class Daemon:
         log.warning("collector.postponed", collector=name, again_in=_POSTPONED, reason=reason)
         again = datetime.now(UTC) + timedelta(seconds=_POSTPONED)
         self._scheduler.add_job(
-            self._start, "date", [name], run_date=again, id=f"{name} again", replace_existing=True,
+            self._start, "date", [name], run_date=again, id=f"collector {name} again", replace_existing=True,
             misfire_grace_time=None,
         )  # fmt: skip
 

@@ -148,6 +148,15 @@ def test_runs_that_take_long_keep_nothing_from_being_delivered(agent):
         assert daemon.stop() == Exit.WELL
 
 
+@pytest.mark.parametrize("name", ["beat", "policies", "upkeep"])
+def test_a_collector_may_have_any_name(agent, name):
+    """The service's own work has other names."""
+    agent.configure(f'[collectors.{name}]\nsource = "manual"\npath = "evidence"\n')
+    with agent.started("run") as daemon:
+        daemon.saw("evidence.accepted", times=2)
+        assert daemon.stop() == Exit.WELL
+
+
 def test_a_stop_in_the_middle_of_a_collection_is_made_up(agent, sandbox):
     """SIGTERM while files are read: exit 0 at once, nothing half-done is kept, and the next start makes it up."""
     with being_written(agent.put("ctrl_vm_02/fresh.csv")), agent.started("run") as daemon:
