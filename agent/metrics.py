@@ -25,6 +25,7 @@ from agent import __version__
 from agent.config import Loaded
 from agent.items import Accept, Defer, Item, Lose, Reject, Settlement
 from agent.outbox import Outbox
+from agent.private import whole
 from agent.report import Report
 from agent.runs import Runs
 from agent.states import STATES
@@ -91,10 +92,9 @@ class Metrics:
 
     def write(self, file: Path) -> None:
         """The same into a file, whole or not at all, as the node exporter's textfile collector wants it."""
-        fresh = file.with_name(f".{file.name}.{os.getpid()}")
-        fresh.write_bytes(self.text())
-        fresh.chmod(0o644)  # others are to read it, whatever the umask says
-        fresh.replace(file)
+        with whole(file) as fresh:
+            fresh.write(self.text())
+            os.fchmod(fresh.fileno(), 0o644)  # others are to read it, whatever the umask says
 
     def push(self, url: str) -> None:
         """The same to a Pushgateway, in the place of what this host pushed before. Raises OSError."""

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 
 def open_private(path: Path) -> int:
@@ -28,23 +28,21 @@ def make_private(folder: Path) -> None:
 
 def replace_private(path: Path, content: bytes) -> None:
     """Puts a file with this content in the place of the one that is there, all at once. Raises OSError."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as file:
+    with whole(path) as file:
         file.write(content)
-    hand_over(Path(file.name))
-    Path(file.name).replace(path)
+        hand_over(Path(file.name))
 
 
 @contextmanager
-def whole(file: Path) -> Iterator[BinaryIO]:
+def whole(file: Path) -> Iterator[IO[bytes]]:
     """A new file for its owner only, that takes its place once it is written: whole, or not at all. Raises OSError."""
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    stream = tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False)  # noqa: SIM115 - below
     try:
-        with os.fdopen(descriptor, "w+b") as stream:
+        with stream:
             yield stream
-        fresh.replace(file)
+        Path(stream.name).replace(file)
     except BaseException:
-        fresh.unlink(missing_ok=True)
+        Path(stream.name).unlink(missing_ok=True)
         raise
 
 
