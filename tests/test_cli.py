@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from agent.exit import Exit
+from agent.lock import lock
 from agent.sandbox.options import Options
 from agent.sandbox.server import running
 from tests.command import ROOT, UNSET, eventually, make_agent
@@ -321,6 +322,16 @@ def test_gaps_end_with_3(agent, sandbox):
     assert told.code == Exit.GAPS
     assert told.json["collectors"][0]["gaps"] == 2
     assert agent.run("collect", "--dry-run").code == Exit.GAPS
+
+
+def test_a_collector_without_any_of_the_types_is_left_alone(agent):
+    """Where some evidence types are asked for, nobody waits for a collector that has none of them."""
+    agent.configure('[collectors.manual]\npath = "evidence"\n[collectors.okta]\norg_url = "http://127.0.0.1:9"\n')
+    agent.state.mkdir()
+    with lock(agent.state, "collector-okta"):
+        done = agent.run("collect", "--type", "manual_*", "--json")
+    assert done.code == Exit.WELL, done.told
+    assert [run["collector"] for run in done.json["collectors"]] == ["manual"]
 
 
 def test_an_api_that_is_away_does_not_stop_collecting(agent, sandbox):

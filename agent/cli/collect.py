@@ -84,8 +84,9 @@ def collect(
     loaded = start(config, verbose=verbose, quiet=True)
     collectors = _chosen(loaded, names or [])
     types = {collector.name: _narrowed(collector, type_ or []) for collector in collectors}
-    if type_ and not any(types.values()):
-        raise typer.BadParameter(f"none of the chosen collectors has an evidence type {', '.join(type_)}")
+    collectors = [collector for collector in collectors if types[collector.name]]
+    if not collectors:
+        raise typer.BadParameter(f"none of the chosen collectors has an evidence type {', '.join(type_ or [])}")
     from collectors.contract import Cancelled
 
     try:
