@@ -114,5 +114,8 @@ def control_map(loaded: Loaded, key: Token, *, refresh: bool = True) -> tuple[Co
     except ChequrError as error:
         log.warning("controls.unavailable", reason=str(error), kept=kept is not None)
         return ControlMap(controls.map, kept), error
-    fresh.save(loaded.config.state_dir)
+    try:
+        fresh.save(loaded.config.state_dir)
+    except OSError as error:  # as on a full disk: they are read again the next time
+        log.warning("controls.unkept", reason=str(error))
     return ControlMap(controls.map, fresh), None

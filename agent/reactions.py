@@ -2,19 +2,19 @@
 
 Events wait in the database until they are done, whatever ends this process in between. Drifts that come together are
 one run of each collector that they concern, for their evidence types only; the next one is a minute later at the
-soonest, however many come.
+soonest, however many come. Verdicts do not wait for such a run.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
 
-from agent.config import Loaded
+from agent.config import ConfigurationInvalid, Loaded
 from agent.controls import ControlMap
 from agent.events import Events, Received
 from agent.store import StateUnusable
@@ -45,6 +45,7 @@ class Reactions:
         self._collect = collect
         self._awake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._refreshing: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._turn = threading.Lock()
 
@@ -65,22 +66,28 @@ class Reactions:
             await asyncio.wait({arrived, ended}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
             arrived.cancel()
             self._awake.clear()
+        if self._refreshing:
+            await self._refreshing
 
     async def _react(self) -> float | None:
-        """Seconds until there is more to do; None where that is when more arrives."""
-        try:
+        """Seconds until there is more to do; None where that is when more arrives, or a run under way ends."""
+        with _postponing():
             await asyncio.to_thread(self._events.note, now=time.time())
-            if not await asyncio.to_thread(self._events.drifted):
+            if self._refreshing or not await asyncio.to_thread(self._events.drifted):
                 return None
             if (early := self._not_before - time.monotonic()) > 0:
                 return early
+            self._refreshing = asyncio.create_task(self._refresh_soon())
+            return None
+        return _APART
+
+    async def _refresh_soon(self) -> None:
+        with _postponing():
             await asyncio.sleep(_GATHER)
             await self._refresh(await asyncio.to_thread(self._events.drifted))
-        except StateUnusable as error:
-            log.warning("webhook.postponed", reason=str(error), again_in=_APART)
-            return _APART
+        self._refreshing = None
         self._not_before = time.monotonic() + _APART
-        return 0.0
+        self._awake.set()
 
     async def _refresh(self, drifts: Sequence[Received]) -> None:
         controls = await asyncio.to_thread(self._controls)
@@ -88,11 +95,23 @@ class Reactions:
             log.warning("webhook.postponed", reason="the controls were never read yet", again_in=_APART)
             return
         wanted = concerned(self._loaded(), controls, {drift.subject for drift in drifts if drift.subject})
-        ended = {name: await self._collect(name, kinds) for name, (kinds, _) in wanted.items()}
+        came_to_end = await asyncio.gather(*(self._collect(name, kinds) for name, (kinds, _) in wanted.items()))
+        ended = dict(zip(wanted, came_to_end, strict=True))
         outcomes = {drift.number: _outcome(drift.subject, wanted, ended) for drift in drifts}
         done = {number: outcome for number, outcome in outcomes.items() if outcome is not None}
         await asyncio.to_thread(self._events.done, done, now=time.time())
         log.info("drift.answered", drifts=len(done), postponed=len(drifts) - len(done), collectors=sorted(wanted))
+
+
+@contextmanager
+def _postponing() -> Iterator[None]:
+    """What fails is done the next time."""
+    try:
+        yield
+    except (StateUnusable, ConfigurationInvalid, OSError) as error:
+        log.warning("webhook.postponed", reason=str(error), again_in=_APART)
+    except Exception:  # around this job: the service goes on
+        log.exception("webhook.postponed", again_in=_APART)
 
 
 Wanted = Mapping[str, tuple[Kinds, frozenset[str]]]
