@@ -8,7 +8,7 @@ from contextlib import suppress
 import structlog
 
 from agent.outbox import Outbox
-from agent.store import Store
+from agent.store import StateUnusable, Store
 from agent.systemd import ServiceManager
 
 log = structlog.get_logger()
@@ -82,6 +82,9 @@ class Vitals:
     def _standing(self, collecting: Collection[str]) -> str:
         """In one line for people: what is owed, what is under way, and what keeps it."""
         outbox = Outbox(self._store)
-        hold, owed = outbox.hold(), outbox.owed()
+        try:
+            hold, owed = outbox.hold(), outbox.owed()
+        except StateUnusable as error:  # as while another program locks it: no reason to be killed
+            return f"{error}."
         told = f"Held: {hold.reason}." if hold else f"{owed} items owed." if owed else "Nothing is owed."
         return f"{told} Collecting {', '.join(collecting)}." if collecting else told

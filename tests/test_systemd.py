@@ -1,5 +1,6 @@
 """What the service tells systemd, in datagrams to a socket such as systemd listens on."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -10,6 +11,8 @@ import pytest
 from agent.exit import Exit
 from agent.sandbox.options import Options
 from agent.sandbox.server import running
+from agent.systemd import ServiceManager
+from agent.vitals import Vitals
 from tests.command import eventually, make_agent
 
 
@@ -65,6 +68,21 @@ def test_ready_alive_and_stopping(agent, manager):
         manager.hears("WATCHDOG", times=3)
         assert daemon.stop() == Exit.WELL
     assert manager.heard("READY")[0] == manager.told[0]
+
+
+def test_a_state_that_cannot_be_read_is_no_reason_to_be_killed(manager, store, tmp_path, monkeypatch):
+    """A service whose parts turn goes on to say that it lives, and tells what it cannot read."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "300000")
+    store.close()
+
+    async def main():
+        telling = asyncio.create_task(Vitals(store, ServiceManager(), time.monotonic).tell(asyncio.Event(), []))
+        await asyncio.to_thread(manager.hears, "WATCHDOG", 1)
+        telling.cancel()
+
+    asyncio.run(main())
+    assert "cannot be used: it was closed." in manager.heard("WATCHDOG")[0]["STATUS"]
 
 
 def test_a_stop_that_takes_its_time_says_so(agent, manager):
