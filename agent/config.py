@@ -362,6 +362,15 @@ class Loaded:
     def enabled(self) -> list[Collector]:
         return [collector for collector in self.collectors.values() if collector.common.enabled]
 
+    @property
+    def by_type(self) -> dict[str, list[str]]:
+        """The names of the enabled collectors that have each evidence type, by its id."""
+        found: dict[str, list[str]] = {}
+        for collector in self.enabled:
+            for kind in collector.types:
+                found.setdefault(kind.id, []).append(collector.name)
+        return found
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean …?)` where something is near, else nothing."""

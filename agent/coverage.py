@@ -44,7 +44,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Coverage:
-    """One control. `age` is that of its oldest evidence type's last evidence, `state` that age against its cadence."""
+    """One control. `collected_at` is when what is oldest of its last evidence was, `state` that against its cadence."""
 
     control_id: str
     framework: str
@@ -55,7 +55,7 @@ class Coverage:
     types: Sequence[str]
     collectors: Sequence[str]
     evidence_id: str | None
-    accepted_at: float | None
+    collected_at: str | None
     state: State
     status: str | None
 
@@ -78,7 +78,7 @@ class Lack:
 def cover(known: Known, *, now: datetime) -> tuple[list[Coverage], list[Lack]]:
     """Each control of the workspace, and all that lacks."""
     latest: dict[str, list[Latest]] = {}
-    for each in known.latest:
+    for each in current(known.latest, known.collectors):
         latest.setdefault(each.control_id, []).append(each)
     controls = known.controls.discovery.controls if known.controls.discovery else ()
     wanted = _wanted(known)
@@ -86,6 +86,13 @@ def cover(known: Known, *, now: datetime) -> tuple[list[Coverage], list[Lack]]:
         _covered(control, wanted.get(control.id, []), latest.get(control.id, []), known, now) for control in controls
     ]
     return rows, list(_lacks(known, rows, now))
+
+
+def current(latest: Iterable[Latest], collectors: Mapping[str, Sequence[str]]) -> Iterator[Latest]:
+    """Without what is of collectors that no longer have a type which others have; `collectors` are by type."""
+    for each in latest:
+        if each.collector in collectors.get(each.evidence_type, (each.collector,)):
+            yield each
 
 
 def _wanted(known: Known) -> dict[str, list[str]]:
@@ -102,7 +109,7 @@ def _covered(
 ) -> Coverage:
     types = list(dict.fromkeys([*wanted, *(each.evidence_type for each in latest)]))
     collectors = list(dict.fromkeys(name for kind in types for name in known.collectors.get(kind, ())))
-    oldest = _oldest(wanted, latest)
+    oldest = _oldest(wanted, latest, known.collectors)
     return Coverage(
         control.id,
         control.framework,
@@ -113,27 +120,28 @@ def _covered(
         types,
         collectors,
         oldest.evidence_id if oldest else None,
-        oldest.accepted_at if oldest else None,
+        oldest.collected_at if oldest else None,
         _state(oldest, control.cadence, now),
         known.statuses.get(control.id),
     )
 
 
-def _oldest(wanted: Sequence[str], latest: Sequence[Latest]) -> Latest | None:
-    """The last evidence of the type that has waited longest; None where any wanted type has none at all."""
-    there = {each.evidence_type: each for each in latest}
-    if any(kind not in there for kind in wanted):
-        return None
-    counted = [there[kind] for kind in wanted] or list(latest)
-    return min(counted, key=lambda each: each.accepted_at, default=None)
+def _oldest(wanted: Sequence[str], latest: Sequence[Latest], collectors: Mapping[str, Sequence[str]]) -> Latest | None:
+    """The last evidence of the type and the collector that is oldest; None where any of them has none at all."""
+    counted: list[Latest] = []
+    for kind in wanted:
+        there = [each for each in latest if each.evidence_type == kind]
+        if len(there) < max(1, len(collectors.get(kind, ()))):
+            return None
+        counted += there
+    return min(counted or latest, key=lambda each: each.collected_at, default=None)
 
 
 def _state(last: Latest | None, told: str | None, now: datetime) -> State:
     if last is None:
         return "never"
     cadence = length(told)
-    age = timedelta(seconds=max(0.0, now.timestamp() - last.accepted_at))
-    return freshness(age, cadence) if cadence else "unknown"
+    return freshness(now - last.collected, cadence) if cadence else "unknown"
 
 
 def _lacks(known: Known, rows: Sequence[Coverage], now: datetime) -> Iterator[Lack]:

@@ -22,7 +22,7 @@ RECEIPTS = "SELECT * FROM ledger ORDER BY seq DESC LIMIT ?"
 RECEIPTS_OF_ITEM = "SELECT * FROM ledger WHERE id = ? LIMIT ?"
 RECEIPTS_OF_SNAPSHOT = "SELECT * FROM ledger WHERE snapshot_id = ? ORDER BY id DESC LIMIT ?"
 COUNT = "SELECT count(*) FROM ledger"
-LATEST = "SELECT * FROM latest ORDER BY control_id, evidence_type"
+LATEST = "SELECT * FROM latest ORDER BY control_id, evidence_type, collector"
 DAYS = "SELECT * FROM day WHERE day >= ? ORDER BY day"
 RECEIVED = """
     SELECT * FROM ledger WHERE seq > ? AND seq <= ? AND (created_at >= ? OR created_at IS NULL) ORDER BY seq
@@ -63,16 +63,23 @@ class Span:
 
 @dataclass(frozen=True)
 class Latest:
-    """The last evidence of one type that was accepted for one control. `accepted_at` is seconds since the epoch."""
+    """What one collector collected last, of one type for one control, of all that was accepted.
+
+    A backlog is accepted late, and in any order: how fresh evidence is follows from when it was collected.
+    """
 
     control_id: str
     evidence_type: str
+    collector: str
     source: str
     seq: int
     evidence_id: str
     collected_at: str
-    accepted_at: float
     gaps: int
+
+    @property
+    def collected(self) -> datetime:
+        return datetime.fromisoformat(self.collected_at)
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ class Ledger:
         return number
 
     def latest(self) -> list[Latest]:
-        """By control and evidence type."""
+        """By control, evidence type and collector."""
         rows = self._store.read(lambda connection: connection.execute(LATEST).fetchall())
         return [Latest(**row) for row in rows]
 

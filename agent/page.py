@@ -5,7 +5,7 @@ import hashlib
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from math import inf
@@ -15,6 +15,7 @@ from agent import __version__
 from agent.cadence import freshness, length
 from agent.config import Loaded
 from agent.controls import ControlMap, Discovery, KnownControl
+from agent.coverage import current
 from agent.findings import Level, judge
 from agent.ledger import Day, Latest, Ledger
 from agent.standing import standing
@@ -143,37 +144,41 @@ def _state(state: str, held: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+Place = tuple[str, str, str]
+"""A control, an evidence type, and the collector that has it."""
+
+
 def _controls(loaded: Loaded, latest: Iterable[Latest], now: datetime) -> Iterator[dict[str, Any]]:
-    """A row for each control and evidence type, what is stale first."""
+    """A row for each place, what is stale first."""
     kept = Discovery.load(loaded.config.state_dir, loaded.config.chequr.base_url)
     known = {control.id: control for control in kept.controls} if kept else {}
-    accepted = {(each.control_id, each.evidence_type): each for each in latest}
+    there = {(each.control_id, each.evidence_type, each.collector): each for each in current(latest, loaded.by_type)}
     wanted = _wanted(loaded, ControlMap(loaded.config.controls.map, kept))
-    rows = [
-        _control(place, known.get(place[0]), accepted.get(place), now) for place in dict.fromkeys([*wanted, *accepted])
-    ]
+    rows = [_control(place, known.get(place[0]), there.get(place), now) for place in dict.fromkeys([*wanted, *there])]
     yield from (row for _, row in sorted(rows, key=lambda pair: -pair[0]))
 
 
-def _wanted(loaded: Loaded, controls: ControlMap) -> Iterator[tuple[str, str]]:
-    """The controls and evidence types that are collected, apart from those of files, which come when there is one."""
-    for kind in (kind for collector in loaded.enabled for kind in collector.types):
-        if kind.target.controls is None:
-            yield from ((control, kind.id) for control in controls.controls_for(kind.id))
+def _wanted(loaded: Loaded, controls: ControlMap) -> Iterator[Place]:
+    """What is collected, apart from evidence of files, which comes when there is one."""
+    for collector in loaded.enabled:
+        for kind in collector.types:
+            if kind.target.controls is None:
+                yield from ((control, kind.id, collector.name) for control in controls.controls_for(kind.id))
 
 
 def _control(
-    place: tuple[str, str], control: KnownControl | None, last: Latest | None, now: datetime
+    place: Place, control: KnownControl | None, last: Latest | None, now: datetime
 ) -> tuple[float, dict[str, Any]]:
-    """One row, and how many cadences ago its evidence was accepted."""
+    """One row, and how many cadences ago its evidence was collected."""
     cadence = length(control.cadence) if control else None
-    age = timedelta(seconds=max(0.0, now.timestamp() - last.accepted_at)) if last else None
+    age = now - last.collected if last else None
     fresh = "never" if age is None else freshness(age, cadence) if cadence else ""
     row = {
         "id": place[0],
         "name": control.name if control else "",
         "evidence_type": place[1],
-        "accepted": when(last.accepted_at if last else None, now=now),
+        "collector": place[2],
+        "collected": when(last.collected if last else None, now=now),
         "freshness": fresh,
         "level": {"fresh": "good", "due": "note", "never": "note", "stale": "bad"}.get(fresh, "soft"),
         "cadence": (control.cadence or "") if control else "",

@@ -78,15 +78,17 @@ class Policies:
 
     def _last_read(self) -> dict[tuple[str, str], float]:
         """When each collector read each of its types last, whether or not that was delivered yet."""
-        accepted, queued = dict[str, float](), Outbox(self._store).last_queued()
+        accepted, queued = dict[tuple[str, str], float](), Outbox(self._store).last_queued()
         for each in Ledger(self._store).latest():
-            accepted[each.evidence_type] = max(each.accepted_at, accepted.get(each.evidence_type, 0.0))
+            place = (each.collector, each.evidence_type)
+            accepted[place] = max(each.collected.timestamp(), accepted.get(place, 0.0))
         found = {}
         for collector in self._loaded().enabled:
             run = Runs(self._store).latest(collector.name, finished=True)
             for kind in collector.types:
-                own = (accepted.get(kind.id, 0.0), queued.get((collector.name, kind.id), 0.0))
-                found[collector.name, kind.id] = max(*own, run.started_at if run else 0.0)
+                place = (collector.name, kind.id)
+                own = (accepted.get(place, 0.0), queued.get(place, 0.0))
+                found[place] = max(*own, run.started_at if run else 0.0)
         return found
 
 

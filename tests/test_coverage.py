@@ -9,6 +9,7 @@ import pytest
 
 from agent.controls import ControlMap, Discovery, KnownControl
 from agent.coverage import Expiring, Known, Lack, cover
+from agent.evidence import stamp
 from agent.exit import Exit
 from agent.ledger import Latest
 from agent.store import DATABASE
@@ -25,8 +26,8 @@ def control(id_="ctrl_1", evaluator=S3, cadence="daily"):
     )
 
 
-def latest(id_="ctrl_1", kind=S3, *, age=HOUR):
-    return Latest(id_, kind, "aws", 1, f"ev_{kind}", "2026-04-15T09:14:22.000Z", NOW.timestamp() - age, 0)
+def latest(id_="ctrl_1", kind=S3, *, age=HOUR, collector="aws"):
+    return Latest(id_, kind, collector, "aws", 1, f"ev_{kind}", stamp(NOW - timedelta(seconds=age)), 0)
 
 
 def covered(*controls, seen=(), collected=(S3,), configured=None, **more):
@@ -37,9 +38,8 @@ def covered(*controls, seen=(), collected=(S3,), configured=None, **more):
         seen,
         types=frozenset({S3, IAM, "manual_files_content"}),
         sources=frozenset({"aws", "manual"}),
-        collectors={kind: ["aws"] for kind in collected},
         self_spoken=frozenset({"manual_files_content"}),
-        **more,
+        **{"collectors": {kind: ["aws"] for kind in collected}} | more,
     )
     rows, lacks = cover(known, now=NOW)
     return rows, [(lack.kind, lack.subject, lack.message) for lack in lacks]
@@ -79,6 +79,18 @@ def test_the_oldest_of_several_types_counts():
     seen = [latest(), latest(kind=IAM, age=40 * HOUR)]
     (row,), _ = covered(control(), seen=seen, configured=configured, collected=(S3, IAM))
     assert (row.state, row.evidence_id) == ("stale", f"ev_{IAM}")
+
+
+def test_each_collector_of_a_type_counts():
+    """Where two collectors have a type, the control is no fresher than the evidence of each; of none other."""
+    both = {"collectors": {S3: ["one", "two"]}}
+    seen = [latest(collector="one"), latest(collector="gone", age=80 * HOUR)]
+    (row,), _ = covered(control(), seen=seen, **both)
+    assert row.state == "never"
+    (row,), _ = covered(control(), seen=[*seen, latest(collector="two", age=40 * HOUR)], **both)
+    assert row.state == "stale"
+    (row,), _ = covered(control(), seen=[*seen, latest(collector="two")], **both)
+    assert row.state == "fresh"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +190,7 @@ def test_a_policy_brings_evidence_more_often(tmp_path, sandbox):
         eventually(lambda: len(sandbox.evidence) == 2, "the first run")
         daemon.stop()
     with closing(sqlite3.connect(agent.state / DATABASE)) as connection:
-        connection.execute("UPDATE latest SET accepted_at = accepted_at - 7200")
+        connection.execute("UPDATE latest SET collected_at = strftime('%Y-%m-%dT%H:%M:%fZ', collected_at, '-2 hours')")
         connection.execute("UPDATE run SET started_at = started_at - 7200")
         connection.commit()
     with agent.started("run") as daemon:

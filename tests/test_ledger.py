@@ -97,13 +97,21 @@ def test_the_latest_of_each_control(store):
     accept(store, 3, now=NOW + DAY)
     ledger = Ledger(store)
     (latest,) = ledger.latest()
-    assert (latest.evidence_id, latest.seq, latest.accepted_at) == ("ev_3", 3, NOW + DAY)
+    assert (latest.evidence_id, latest.seq, latest.collector) == ("ev_3", 3, "aws")
     first = int(NOW // DAY)
     size = len(made(1).body)
     assert [(day.day, day.items, day.bytes) for day in ledger.days(0)] == [(first, 2, 2 * size), (first + 1, 1, size)]
     assert [day.day for day in ledger.days(first + 1)] == [first + 1]
     forget(store, before=NOW + DAY)
     assert (ledger.latest(), len(ledger.days(0))) == ([latest], 2)
+
+
+def test_the_latest_is_what_was_collected_last(store):
+    """A backlog that is accepted after fresh evidence does not take its place."""
+    accept(store, 3)
+    accept(store, 1)
+    (latest,) = Ledger(store).latest()
+    assert (latest.evidence_id, latest.collected) == ("ev_3", made(3).collected_at)
 
 
 def test_the_last_receipts_come_first(store):

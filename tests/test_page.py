@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -78,7 +79,8 @@ def used(loaded):
 
 def accept(store, number, control, at):
     outbox = Outbox(store)
-    (item,) = outbox.put("aws", TARGET, [made(number, control_id=control)], None, now=at)
+    evidence = replace(made(number, control_id=control), collected_at=datetime.fromtimestamp(at, UTC))
+    (item,) = outbox.put("aws", TARGET, [evidence], None, now=at)
     outbox.claim(1, now=at)
     outbox.settle([Accept(item, f"ev_{number}", datetime.fromtimestamp(at, UTC), None)], now=at)
 
@@ -107,12 +109,12 @@ def test_it_tells_how_things_stand(loaded, used):
     )
     assert re.search(r"aws hourly [\d-]+ [\d:]+ UTC \(\d+ min ago\) incomplete 60 s 1,234 2 ", text)
     assert re.search(
-        r"ctrl_1 &lt;b&gt;Control 1&lt;/b&gt; \w+ [\d-]+ [\d:]+ UTC \(24 h ago\) stale hourly not tested", text
+        r"ctrl_1 &lt;b&gt;Control 1&lt;/b&gt; \w+ by aws [\d-]+ [\d:]+ UTC \(24 h ago\) stale hourly not tested", text
     )
     assert re.search(
-        r"ctrl_0 &lt;b&gt;Control 0&lt;/b&gt; \w+ [\d-]+ [\d:]+ UTC \(\d+ s ago\) fresh daily not tested", text
+        r"ctrl_0 &lt;b&gt;Control 0&lt;/b&gt; \w+ by aws [\d-]+ [\d:]+ UTC \(\d+ s ago\) fresh daily not tested", text
     )
-    assert "ctrl_2 &lt;b&gt;Control 2&lt;/b&gt; aws_iam_user_mfa never never weekly" in text
+    assert "ctrl_2 &lt;b&gt;Control 2&lt;/b&gt; aws_iam_user_mfa by aws never never weekly" in text
     assert "1 control with stale evidence: ctrl_1." in text
     assert "It is empty: nothing is owed. Accepted so far: 7." in text
     assert "ev_1" in text

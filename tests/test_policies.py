@@ -40,7 +40,9 @@ def collected(home, sandbox, types, **wants):
     Discovery(base_url=sandbox.url, fetched_at=time.time(), controls=known).save(agent.state)
     assert agent.run_afresh("collect").code == Exit.WELL
     changed(
-        agent, "UPDATE latest SET accepted_at = accepted_at - 7200", "UPDATE run SET started_at = started_at - 7200"
+        agent,
+        "UPDATE latest SET collected_at = strftime('%Y-%m-%dT%H:%M:%fZ', collected_at, '-2 hours')",
+        "UPDATE run SET started_at = started_at - 7200",
     )
     return agent
 

@@ -56,17 +56,13 @@ def _known(loaded: "Loaded", controls: "ControlMap", latest: "Sequence[Latest]",
     from agent.coverage import Known
     from collectors import registry
 
-    collected: dict[str, list[str]] = {}
-    for collector in loaded.enabled:
-        for kind in collector.types:
-            collected.setdefault(kind.id, []).append(collector.name)
     kinds = registry.all_evidence_types()
     return Known(
         controls,
         latest,
         types=frozenset(kind.id for kind in kinds),
         sources=frozenset(registry.source_names()),
-        collectors=collected,
+        collectors=loaded.by_type,
         self_spoken=frozenset(kind.id for kind in kinds if kind.target.controls is not None),
         statuses=statuses,
         expiring=list(_expiring(loaded)),
@@ -96,6 +92,7 @@ def _expiring(loaded: "Loaded") -> "Iterator[Expiring]":
 
 def _tell(rows: "Sequence[Coverage]", lacks: "Sequence[Lack]", away: Exception | None, *, as_json: bool) -> None:
     from dataclasses import asdict
+    from datetime import datetime
 
     from agent.cli.output import count, print_json, say, table, warn, when
 
@@ -104,7 +101,7 @@ def _tell(rows: "Sequence[Coverage]", lacks: "Sequence[Lack]", away: Exception |
     if as_json:
         print_json({"controls": [asdict(row) for row in rows], "lacks": [asdict(lack) for lack in lacks]})
         return
-    headings = ("control", "what it asks for", "evidence", "by", "last accepted", "wanted", "evidence is", "status")
+    headings = ("control", "what it asks for", "evidence", "by", "last collected", "wanted", "evidence is", "status")
     table(
         headings,
         (
@@ -113,7 +110,7 @@ def _tell(rows: "Sequence[Coverage]", lacks: "Sequence[Lack]", away: Exception |
                 f"{row.code} {row.name}",
                 ", ".join(row.types) or row.evaluator or "-",
                 ", ".join(row.collectors) or "nobody",
-                when(row.accepted_at),
+                when(datetime.fromisoformat(row.collected_at) if row.collected_at else None),
                 row.cadence or "-",
                 row.state,
                 row.status or "-",
