@@ -29,36 +29,24 @@ def lose_item(connection: Connection, item: Row, reason: str, *, now: float) -> 
     _tell(connection, range(item["id"], item["id"] + 1), names, reason, now)
 
 
-def lose_put(connection: Connection, put: Put, numbers: Iterable[int], reason: str, *, now: float) -> None:
-    """Tells of those items of a snapshot that no row is there of."""
-    place = (put.collector, put.evidence_type, put.target)
-    checkpoints.rewind(connection, place, put.since, put.snapshot_id)
+def lose_put(connection: Connection, put: Put, lost: Iterable[range], reason: str, *, now: float) -> None:
+    """Tells of those items of a snapshot that no row is there of, if there are any."""
     names = {
         "collector": put.collector, "evidence_type": put.evidence_type, "target": put.target,
         "snapshot_id": put.snapshot_id,
     }  # fmt: skip
-    for run in _runs(numbers):
-        _tell(connection, run, names, reason, now)
+    for numbers in lost:
+        checkpoints.rewind(connection, (put.collector, put.evidence_type, put.target), put.since, put.snapshot_id)
+        _tell(connection, numbers, names, reason, now)
 
 
-def lose_numbers(connection: Connection, numbers: Iterable[int], reason: str, *, now: float) -> None:
+def lose_numbers(connection: Connection, lost: Iterable[range], reason: str, *, now: float) -> None:
     """Tells of items of which nothing but the number is known."""
-    for run in _runs(numbers):
-        _tell(connection, run, {}, reason, now)
+    for numbers in lost:
+        _tell(connection, numbers, {}, reason, now)
 
 
-def _tell(connection: Connection, run: range, names: Mapping[str, str], reason: str, now: float) -> None:
-    numbers = {"first_item": run[0], "last_item": run[-1], "items": len(run)}
-    connection.execute(_PUT, {**_NAMELESS, **names, **numbers, "found_at": now, "reason": reason})
-    log.error("evidence.lost", **names, **numbers, reason=reason)
-
-
-def _runs(numbers: Iterable[int]) -> list[range]:
-    """The same numbers as ranges without a hole; they come in order."""
-    runs: list[range] = []
-    for number in numbers:
-        if runs and runs[-1].stop == number:
-            runs[-1] = range(runs[-1].start, number + 1)
-        else:
-            runs.append(range(number, number + 1))
-    return runs
+def _tell(connection: Connection, numbers: range, names: Mapping[str, str], reason: str, now: float) -> None:
+    told = {"first_item": numbers[0], "last_item": numbers[-1], "items": len(numbers)}
+    connection.execute(_PUT, {**_NAMELESS, **names, **told, "found_at": now, "reason": reason})
+    log.error("evidence.lost", **names, **told, reason=reason)

@@ -44,8 +44,12 @@ _CONTENT = "SELECT content FROM body WHERE id = ?"
 _BODILESS = """
     SELECT * FROM item WHERE state IN ('pending', 'deferred') AND id NOT IN (SELECT id FROM body)
 """
-_KNOWN = "SELECT id FROM item UNION ALL SELECT id FROM ledger"
-_LOST = "SELECT first_item, last_item FROM loss"
+_KNOWN = """
+    SELECT id, id FROM item WHERE id BETWEEN :first AND :last
+    UNION ALL SELECT id, id FROM ledger WHERE id BETWEEN :first AND :last
+    UNION ALL SELECT first_item, last_item FROM loss WHERE first_item <= :last AND last_item >= :first
+    ORDER BY 1
+"""
 
 
 def finish(directory: Path) -> None:
@@ -165,16 +169,19 @@ class _Salvage:
         """Numbers that were given, and of which there is no row."""
         puts, forgotten = self._mark.read()
         last = max([highest(self._connection), *(put.last for put in puts)])
-        known = {number for (number,) in self._connection.execute(_KNOWN)}
-        for first, final in self._connection.execute(_LOST):
-            known.update(range(first, final + 1))
-        missing = set(range(forgotten + 1, last + 1)) - known
         for put in puts:
-            numbers = [number for number in range(put.first, put.last + 1) if number in missing]
-            if numbers:
-                lose_put(self._connection, put, numbers, self._reason, now=self._now)
-                missing.difference_update(numbers)
-        lose_numbers(self._connection, sorted(missing), self._reason, now=self._now)
+            lost = self._missing(max(put.first, forgotten + 1), put.last)
+            lose_put(self._connection, put, lost, self._reason, now=self._now)
+        lose_numbers(self._connection, self._missing(forgotten + 1, last), self._reason, now=self._now)
+
+    def _missing(self, first: int, last: int) -> list[range]:
+        """The numbers from one to another that neither an item, a receipt nor a loss has."""
+        holes = []
+        for begin, end in self._connection.execute(_KNOWN, {"first": first, "last": last}):
+            if first < begin:
+                holes.append(range(first, begin))
+            first = max(first, end + 1)
+        return [*holes, range(first, last + 1)] if first <= last else holes
 
     def _count(self, table: str) -> int:
         number: int = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 our own names

@@ -112,6 +112,19 @@ def test_a_lost_tail_is_noticed_and_named(state):
         assert _put(outbox, 43) == [45]
 
 
+def test_a_number_that_damage_made_huge_takes_no_memory(state):
+    """What is missing below it is told in one line: nobody counts up to it."""
+    huge = 1 << 40
+    _spoil(state, f"UPDATE item SET id = {huge} WHERE id = 40", f"UPDATE body SET id = {huge} WHERE id = 40")
+    _version_gone(state)
+    with Store(state) as store:
+        outbox = Outbox(store)
+        assert [(loss.collector, loss.first_item, loss.last_item) for loss in outbox.losses()] == [
+            ("aws", 40, 40), (None, 42, huge - 1),
+        ]  # fmt: skip
+        assert outbox.item(huge).snapshot_id == "snap_40"
+
+
 def test_a_lost_first_read_is_read_again_as_a_whole(state):
     """Where nothing had been read before what is lost, no checkpoint is left."""
     earlier = (state / DATABASE).read_bytes()
