@@ -48,7 +48,8 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._registry.register(_Standing(loaded, store, rate))
-        ProcessCollector(registry=self._registry)
+        self._process = CollectorRegistry()  # apart: whoever reads a file of figures has such figures of its own
+        ProcessCollector(registry=self._process)
         one = ("collector",)
         self._collections = self._counter("collections", "Runs of a collector, by outcome.", *one, "outcome")
         self._duration = Histogram(
@@ -87,13 +88,16 @@ class Metrics:
             self._deliveries.labels(outcome).inc()
 
     def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
-        return generate_latest(self._registry)
+        """All of it, and the process's own, in Prometheus' text format."""
+        return generate_latest(self._registry) + generate_latest(self._process)
 
     def write(self, file: Path) -> None:
-        """The same into a file, whole or not at all, as the node exporter's textfile collector wants it."""
+        """All of it into a file, whole or not at all, as the node exporter's textfile collector wants it.
+
+        Raises OSError.
+        """
         with whole(file) as fresh:
-            fresh.write(self.text())
+            fresh.write(generate_latest(self._registry))
             os.fchmod(fresh.fileno(), 0o644)  # others are to read it, whatever the umask says
 
     def push(self, url: str) -> None:

@@ -143,6 +143,23 @@ def test_a_job_writes_its_figures(agent, tmp_path):
     assert [path.name for path in tmp_path.glob(".chequr*")] == []
 
 
+def test_a_file_of_figures_has_none_that_its_reader_has_too(agent, tmp_path):
+    """node_exporter has `process_…` figures of its own, and tells none of both where a file has them as well."""
+    file = tmp_path / "chequr.prom"
+    agent.run("deliver", "--metrics-file", str(file))
+    assert {name[0].partition("_")[0] for name in figures(file.read_text())} == {"chequr"}
+
+
+def test_figures_that_cannot_be_told_are_named_one_by_one(agent):
+    """A file that cannot be written is told with its own name and reason, and keeps nothing from the Pushgateway."""
+    with loopback.serving(loopback.Answer(200)) as gateway:
+        url = gateway.url.removesuffix("/v1")
+        done = agent.run("deliver", "--metrics-file", "none/x.prom", "--pushgateway", url)
+        assert len(gateway.requests) == 1
+    assert done.code == Exit.WELL
+    assert done.told.endswith("the metrics could not be told to none/x.prom: No such file or directory")
+
+
 def test_a_job_pushes_its_figures(agent):
     """They go to a Pushgateway under the host's name; one that is away is a warning, and the job has done its work."""
     with loopback.serving(loopback.Answer(200)) as gateway:

@@ -1,6 +1,6 @@
 """The figures of one command, for those who watch jobs: into a file, or to a Pushgateway."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,17 +28,22 @@ def counted(loaded: "Loaded", store: Any, file: Path | None, gateway: str | None
     if file is None and gateway is None:
         yield None
         return
-    from agent.cli.output import warn
     from agent.metrics import Metrics
 
     metrics = Metrics(lambda: loaded, store)
     try:
         yield metrics
     finally:
-        try:
-            if file is not None:
-                metrics.write(file)
-            if gateway is not None:
-                metrics.push(gateway)
-        except OSError as error:
-            warn(f"the metrics could not be told to {gateway or file}: {error}")
+        if file is not None:
+            _told(metrics.write, file)
+        if gateway is not None:
+            _told(metrics.push, gateway)
+
+
+def _told(tell: Callable[[Any], None], place: object) -> None:
+    from agent.cli.output import warn
+
+    try:
+        tell(place)
+    except OSError as error:
+        warn(f"the metrics could not be told to {place}: {error.strerror or error}")
