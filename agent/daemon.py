@@ -49,6 +49,7 @@ log = structlog.get_logger()
 
 _AGAIN = 5.0  # seconds before a deliverer that broke, say on a full disk, is started again
 _POSTPONED = 60.0  # seconds before a collector whose controls could not be read looks again
+_AT_START = ("state_dir", "chequr", "outbox", "delivery", "http", "webhooks", "log")  # what is looked at then only
 _SOON = timedelta(minutes=1)  # after the start: one that is started anew each day keeps up, too
 
 
@@ -185,8 +186,9 @@ class Daemon:
         except ConfigurationInvalid as error:
             log.error("configuration.refused", problems=error.problems, remedy="the old one stays in force")
             return "The new configuration was refused; the old one stays in force."
-        if (fresh.config.state_dir, fresh.config.chequr) != (self._loaded.config.state_dir, self._loaded.config.chequr):
-            log.warning("configuration.needs_restart", keys="state_dir, [chequr]")
+        changed = [key for key in _AT_START if getattr(fresh.config, key) != getattr(self._loaded.config, key)]
+        if changed:
+            log.warning("configuration.needs_restart", keys=changed, remedy="start the agent again")
         self._loaded = fresh
         self._schedule()
         log.info("configuration.reloaded", collectors=[collector.name for collector in fresh.enabled])

@@ -220,7 +220,10 @@ def test_a_new_configuration_is_taken_on_sighup_and_a_bad_one_is_not(agent, sand
         daemon.saw("evidence.accepted", times=3)
         agent.config.write_text(good.replace("[chequr]", "[chequr]\nrate = 5"))
         daemon.signal(signal.SIGHUP)
-        daemon.saw("configuration.needs_restart")
+        daemon.saw("configuration.needs_restart", keys=["chequr"])
+        agent.config.write_text(good + '[http]\nlisten = "0"\n')
+        daemon.signal(signal.SIGHUP)
+        daemon.saw("configuration.needs_restart", keys=["chequr", "http"])
         assert daemon.stop() == Exit.WELL
     assert runs(agent) == [("manual", "complete"), ("more", "complete")]
 

@@ -15,8 +15,9 @@ The agent reads one TOML file: the one that `--config` names, else the one that 
 [config.example.toml](../config.example.toml) has every key with its description; `chequr-agent config example` prints
 it. [schema/config.json](schema/config.json) is the JSON Schema, for editors; `chequr-agent config schema` prints it.
 
-- **Checked as a whole, before anything starts.** `chequr-agent config check` names every problem at once: a key that
-  does not exist with the nearest one that does, a TOML error with its line and column. The exit code is 78.
+- **Checked as a whole, before anything starts.** `chequr-agent config check` names every problem, those of the
+  agent's own keys before the collectors': a key that does not exist with the nearest one that does, a TOML error with
+  its line and column. The exit code is 78.
 - **The environment wins over the file.** A variable is `{PREFIX}`, then tables and key in capitals, with two
   underscores between them: `{PREFIX}CHEQUR__BASE_URL` is `base_url` in `[chequr]`. A list or a whole table is
   written as JSON.
@@ -25,8 +26,8 @@ it. [schema/config.json](schema/config.json) is the JSON Schema, for editors; `c
 - **Secrets are never in it.** Each is read from the file that a `*_file` key names, else from the systemd credential,
   else from the environment variable of the same name in capitals. A file that is named but cannot be read is an
   error; nothing else is tried then. Secrets are read again as they are needed, so a rotated one needs no restart.
-- **`SIGHUP`** makes a running agent read the file again. One that cannot be used changes nothing. `state_dir` and
-  `[chequr]` take effect at the next start.
+- **`SIGHUP`** makes a running agent read the file again. One that cannot be used changes nothing. Collectors,
+  `[controls]` and `[ledger]` take effect at once, all else at the next start; what waits for that is logged.
 """
 
 _COLLECTORS = """\
