@@ -43,6 +43,13 @@ class ConfigurationInvalid(Exception):
         self.path = path
 
 
+def variable_of(path: Sequence[str], environment: Mapping[str, str]) -> str | None:
+    """The variable that sets a key, or a table that the key is in; None where none does."""
+    ours = {name.upper(): name for name, value in environment.items() if value and name.upper().startswith(PREFIX)}
+    names = (PREFIX + "__".join(path[:depth]).upper() for depth in range(len(path), 0, -1))
+    return next((ours[name] for name in names if name in ours), None)
+
+
 def _duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value

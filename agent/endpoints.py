@@ -88,9 +88,9 @@ def check_base_url(url: str) -> str:
     """
     address = _ADDRESS.fullmatch(url.strip())
     if address is None or int(address["port"] or 0) > _HIGHEST_PORT:
-        raise ValueError(f"base_url must be an address like {BASE_URL}, without user name, query or fragment")
+        raise ValueError(f"the address must look like {BASE_URL}, without user name, query or fragment")
     if address["scheme"].lower() == "http" and not _is_loopback(address["host"]):
-        raise ValueError(f"base_url would send the token to {address['host']} unencrypted: write https:// instead")
+        raise ValueError(f"what is sent to {address['host']} would be unencrypted: write https:// instead")
     return address[0].rstrip("/")
 
 

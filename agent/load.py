@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
-from agent.config import PREFIX, Collector, Common, Config, ConfigurationInvalid, Loaded, nearest
+from agent.config import PREFIX, Collector, Common, Config, ConfigurationInvalid, Loaded, nearest, variable_of
 from agent.explain import explain
 from agent.schedule import WORDS, InvalidSchedule, trigger
 from collectors import registry
@@ -52,7 +52,13 @@ def load(path: Path) -> Loaded:
     try:
         return _load(path)
     except ConfigurationInvalid as error:
-        raise ConfigurationInvalid(error.problems, path=path) from error
+        raise ConfigurationInvalid([_traced(problem) for problem in error.problems], path=path) from error
+
+
+def _traced(problem: str) -> str:
+    """The problem, and the variable that its key comes from: nobody would find that in the file."""
+    variable = variable_of(problem.partition(":")[0].split("."), os.environ)
+    return f"{problem}; it comes from ${variable}" if variable else problem
 
 
 def _load(path: Path) -> Loaded:

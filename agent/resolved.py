@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.config import PREFIX, Loaded
+from agent.config import Loaded, variable_of
 from agent.redaction import redact
 
 
@@ -23,14 +23,13 @@ def resolved(loaded: Loaded, written: Mapping[str, Any], environment: Mapping[st
     Secrets are no keys of the configuration; what looks like one all the same is masked.
     """
     own = loaded.config.model_dump(mode="json", exclude={"collectors"})
-    variables = {name.upper(): name for name in environment if name.upper().startswith(PREFIX)}
     for path, value in _leaves(own, ()):
-        yield _setting(path, value, written, variables)
+        yield _setting(path, value, written, environment)
     for name, collector in loaded.collectors.items():
         keys = {**collector.common.model_dump(mode="json"), **collector.settings.model_dump(mode="json")}
         keys["source"] = collector.source_name
         for key, value in keys.items():
-            yield _setting(("collectors", name, key), value, written, variables)
+            yield _setting(("collectors", name, key), value, written, environment)
 
 
 def _leaves(table: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -41,17 +40,15 @@ def _leaves(table: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[
             yield (*above, key), value
 
 
-def _setting(path: tuple[str, ...], value: Any, written: Mapping[str, Any], variables: Mapping[str, str]) -> Setting:
+def _setting(path: tuple[str, ...], value: Any, written: Mapping[str, Any], environment: Mapping[str, str]) -> Setting:
     masked = redact({path[-1]: value})[0][path[-1]]
-    return Setting(".".join(path), masked, _origin(path, written, variables))
+    return Setting(".".join(path), masked, _origin(path, written, environment))
 
 
-def _origin(path: tuple[str, ...], written: Mapping[str, Any], variables: Mapping[str, str]) -> str:
+def _origin(path: tuple[str, ...], written: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     """A variable wins over the file; one may hold a whole table."""
-    for depth in range(len(path), 0, -1):
-        name = PREFIX + "__".join(path[:depth]).upper()
-        if name in variables:
-            return f"${variables[name]}"
+    if variable := variable_of(path, environment):
+        return f"${variable}"
     inner: Any = written
     for key in path:
         if not isinstance(inner, dict) or key not in inner:

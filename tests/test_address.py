@@ -91,7 +91,7 @@ def test_the_token_does_not_leave_the_machine_unencrypted(url):
 )
 def test_addresses_that_are_none(url):
     """Anything but scheme, host, port and path is refused with an example, and without repeating what may be secret."""
-    with pytest.raises(ValueError, match=r"base_url must be an address like https://api.chequr.com/v1") as refused:
+    with pytest.raises(ValueError, match=r"the address must look like https://api.chequr.com/v1") as refused:
         check_base_url(url)
     assert "hunter2" not in str(refused.value)
 
