@@ -37,10 +37,11 @@ _AGAIN = "60"  # seconds after which the API may send again what could not be ke
 class _Refused(Exception):
     """The answer in place of 200."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, *, reason: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.reason = reason or message
 
 
 class Receiver:
@@ -76,7 +77,7 @@ class Receiver:
         except WebhookInvalid as error:
             raise _Refused(400, "event_invalid", str(error)) from error
         except (SecretMissing, ValueError) as error:
-            raise _Refused(503, "secret_missing", "there is no secret to verify with") from error
+            raise _Refused(503, "secret_missing", "there is no secret to verify with", reason=str(error)) from error
 
     def _kept(self, event: Event) -> bool:
         try:
@@ -117,7 +118,7 @@ class _Refusals:
                 return
             self._told_at[refused.code] = now
             times = self._untold.pop(refused.code)
-        log.warning("webhook.refused", status=refused.status, code=refused.code, reason=str(refused), times=times)
+        log.warning("webhook.refused", status=refused.status, code=refused.code, reason=refused.reason, times=times)
 
 
 @contextmanager

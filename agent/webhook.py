@@ -156,7 +156,7 @@ def _check_age(signed_at: float, now: float, tolerance: float) -> None:
     if age > tolerance:
         raise TimestampPast(f"it was signed {age:.0f} seconds ago; {tolerance:g} are the most")
     if age < -tolerance:
-        raise TimestampFuture(f"it was signed {-age:.0f} seconds ahead of this machine's clock: one of both is wrong")
+        raise TimestampFuture(f"it was signed {-age:.0f} seconds after it arrived: one of both clocks is wrong")
 
 
 def _name(document: Mapping[str, Any], member: str) -> str:

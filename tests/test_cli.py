@@ -74,6 +74,7 @@ def delivered(tmp_path_factory, sandbox):
         (["outbox", "list", "--state", "panding"], "no state is called panding (did you mean pending?)"),
         (["outbox", "list", "--limit", "0"], "'--limit'"),
         (["outbox", "export", "/proc/none"], "/proc/none cannot be written to: No such file or directory"),
+        (["support-bundle", "--output", "none/x"], "none/x cannot be written to: No such file or directory"),
         (["outbox", "export", "config.toml"], "config.toml cannot be written to: File exists"),
         (["controls", "show", "ctrl_none"], '404 not_found: There is no control "ctrl_none"'),
         (["controls", "list", "--framework", "soc3"], '"framework" does not know "soc3"'),
@@ -137,6 +138,10 @@ def test_a_configuration_that_is_missing_is_told(agent):
         Exit.CONFIGURATION,
         "chequr-agent: other.toml: the file cannot be read: No such file or directory\n",
     )
+    agent.config.chmod(0)
+    done = agent.run("status", "--config", "config.toml")
+    if os.geteuid() != 0:  # who may read anything
+        assert (done.code, done.told.endswith("Permission denied")) == (Exit.CONFIGURATION, True)
     agent.config.unlink()
     done = agent.run("status")
     assert done.code == Exit.CONFIGURATION

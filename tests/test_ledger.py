@@ -483,7 +483,9 @@ def test_an_auditor_verifies_an_export(agent, tmp_path):
     ("arguments", "told"),
     [
         (("export", "--from=2031-01-01"), "nothing was accepted from 2031-01-01 00:00"),
-        (("verify", "--archive=none.zip"), "none.zip is no export of a ledger"),
+        (("verify", "--archive=none.zip"), "file 'none.zip' does not exist"),
+        (("verify", "--archive=config.toml"), "config.toml is no export of a ledger"),
+        (("export", "--output=none/x.zip"), "none/x.zip cannot be written to: No such file or directory; name another"),
         (("verify", "--public-key=none.pem"), "public_key cannot be read from none.pem"),
     ],
 )

@@ -377,6 +377,17 @@ def test_a_drift_makes_up_for_no_run(agent, sandbox):
         assert connection.execute("SELECT count(*) FROM run").fetchone() == (1,)
 
 
+def test_a_secret_that_is_missing_is_told_in_the_log(agent):
+    """Who sends learns only that there is none; the log says where it was looked for."""
+    (agent.home / "webhook_secret").unlink(missing_ok=True)
+    with agent.started("run") as daemon:
+        daemon.saw("webhooks.listening")
+        refused = post(door(agent), drift(1, "ctrl_x"))
+        assert (refused.status_code, "webhook_secret" in refused.text) == (503, False)
+        reason = f"webhook_secret cannot be read from {agent.home / 'webhook_secret'}: No such file or directory"
+        daemon.saw("webhook.refused", code="secret_missing", reason=reason)
+
+
 def test_a_secret_is_changed_without_a_restart(agent):
     """Two secrets in the file are both in force; one that is taken out is not."""
     file = agent.home / "webhook_secret"
@@ -418,7 +429,12 @@ def test_a_delivery_is_checked_by_hand(agent):
             '[webhooks]\npublic_url = "https://hooks.example/x"\nsecret_file = "s"\n', ("register", "--event=x"),
             Exit.USAGE, "there is no event x",
         ),
-        ("", ("verify", "config.toml", "--signature=x"), Exit.USAGE, "there is no webhook_secret"),
+        ("", ("verify", "config.toml", "--signature=x"), Exit.CONFIGURATION, "there is no webhook_secret"),
+        ("", ("verify", "none", "--signature=x"), Exit.USAGE, "file 'none' does not exist"),
+        (
+            '[webhooks]\npublic_url = "https://hooks.example/x"\nsecret_file = "none/s"\n', ("register",),
+            Exit.CONFIGURATION, "/none/s cannot be written: No such file or directory",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_told(agent, tables, arguments, code, told):

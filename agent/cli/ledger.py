@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.options import TIMES, ConfigPath, Json, start
+from agent.cli.options import TIMES, ConfigPath, Json, start, writing
 from agent.exit import Exit
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ From = Annotated[datetime | None, typer.Option("--from", metavar="TIME", formats
 To = Annotated[datetime | None, typer.Option("--to", metavar="TIME", formats=TIMES, help="UTC. [default: now]")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")]
 Source = Annotated[
-    Path | None, typer.Option("--archive", metavar="FILE", help="An export, instead of the ledger here.")
+    Path | None,
+    typer.Option(
+        "--archive", metavar="FILE", exists=True, dir_okay=False, help="An export, instead of the ledger here."
+    ),
 ]
 PublicKey = Annotated[
     Path | None, typer.Option("--public-key", metavar="FILE", help="PEM; each seal has to be signed with this key.")
@@ -69,7 +72,9 @@ def export(config: ConfigPath = None, *, from_: From = None, to: To = None, outp
         if span is None:
             raise typer.BadParameter(f"nothing was accepted from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC")
         file = output or Path(f"chequr-ledger-{span.first}-{span.last}.zip")
-        manifest = Export(ledger, span, Seals(store.directory).read(), since, until).write(file, now=now)
+        made = Export(ledger, span, Seals(store.directory).read(), since, until)
+        with writing(file):
+            manifest = made.write(file, now=now)
     say(f"{file}: {count(manifest['entries'], 'entry')}, {span.first} to {span.last}.")
     say(f"Whoever gets it can check it: chequr-agent ledger verify --archive {file}")
 

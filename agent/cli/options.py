@@ -1,6 +1,8 @@
 """Options that several commands share, and what they all do first."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +19,22 @@ ConfigPath = Annotated[
         "--config",
         "-c",
         metavar="FILE",
+        readable=False,  # one that cannot be read is a fault of the configuration: load says so
         help="Configuration file. [default: $CHEQUR_AGENT_CONFIG, ./config.toml, /etc/chequr-agent/config.toml]",
         show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step to standard error.")]
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Around what is written where the command says: what the system refuses there is told of that place."""
+    try:
+        yield
+    except OSError as error:
+        raise typer.BadParameter(f"{place} cannot be written to: {error.strerror}; name another place") from error
 
 
 def start(config: Path | None, *, verbose: bool = False, quiet: bool = False) -> "Loaded":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli.options import ConfigPath, Json, start
+from agent.cli.options import ConfigPath, Json, start, writing
 
 if TYPE_CHECKING:
     from agent.store import Store
@@ -182,11 +182,8 @@ def export(
     from agent.cli.output import count, say
     from agent.outbox import Outbox
 
-    with _store(config) as store:
-        try:
-            written = Outbox(store).export(directory)
-        except OSError as error:
-            raise typer.BadParameter(f"{directory} cannot be written to: {error.strerror}") from error
+    with _store(config) as store, writing(directory):
+        written = Outbox(store).export(directory)
     say(f"{count(written, 'body')} written to {directory}.")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli.options import ConfigPath, start
+from agent.cli.options import ConfigPath, start, writing
 
 if TYPE_CHECKING:
     from agent.config import Loaded
@@ -42,7 +42,8 @@ def support_bundle(config: ConfigPath = None, *, list_: Listed = False, output: 
             say(text)
         return
     file = output or Path(f"chequr-support-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
-    _write(file, contents)
+    with writing(file):
+        _write(file, contents)
     say(f"{file}: {', '.join(contents)}. Look at it before you send it: tar -xzOf {file}")
 
 

@@ -24,7 +24,9 @@ app = typer.Typer(help="What Chequr tells this agent by itself.", no_args_is_hel
 Wanted = Annotated[
     list[str] | None, typer.Option("--event", metavar="EVENT", help=f"{', '.join(EVENTS)}. [default: all]")
 ]
-Body = Annotated[Path, typer.Argument(metavar="FILE", help="The body of a delivery, to the byte.")]
+Body = Annotated[
+    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The body of a delivery, to the byte.")
+]
 Signature = Annotated[str, typer.Option(metavar="VALUE", help="Its header X-Chequr-Signature.")]
 At = Annotated[
     datetime | None, typer.Option(metavar="TIME", formats=TIMES, help="When it arrived, in UTC. [default: now]")
@@ -47,7 +49,7 @@ def register(config: ConfigPath = None, *, event: Wanted = None) -> None:
     if unknown := [each for each in events if each not in EVENTS]:
         raise typer.BadParameter(f"there is no event {unknown[0]}; there are {', '.join(EVENTS)}", param_hint="--event")
     url, file = _places(loaded)
-    secret, is_fresh = _secret(file)
+    secret, is_fresh = _secret(loaded, file)
     wanted = Registration.of(loaded.config.chequr.base_url, url, events, secret)
     with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
         if before := wanted.is_registered(store.directory):
@@ -71,6 +73,7 @@ def verify(file: Body, config: ConfigPath = None, *, signature: Signature, at: A
     from datetime import UTC
 
     from agent.cli.output import print_json, say
+    from agent.config import ConfigurationInvalid
     from agent.webhook import WebhookInvalid
     from agent.webhook import verify as verified
     from agent.webhook_secret import secrets
@@ -84,7 +87,7 @@ def verify(file: Body, config: ConfigPath = None, *, signature: Signature, at: A
         say(f"NOT good: {error}.")
         raise typer.Exit(Exit.DIFFERENCE) from error
     except SecretMissing as error:
-        raise typer.BadParameter(str(error), param_hint="webhooks.secret_file") from error
+        raise ConfigurationInvalid([f"webhooks.secret_file: {error}"], path=loaded.path) from error
     told = {"id": event.id, "type": event.type, "created_at": event.created_at.isoformat(), "data": event.data}
     if json:
         print_json(told)
@@ -128,8 +131,9 @@ def _places(loaded: "Loaded") -> tuple[str, Path]:
     return webhooks.public_url, webhooks.secret_file
 
 
-def _secret(file: Path) -> tuple[str, bool]:
-    """The secret that is there, or a fresh one; and whether it is fresh."""
+def _secret(loaded: "Loaded", file: Path) -> tuple[str, bool]:
+    """The secret that is there, or a fresh one; and whether it is fresh. Raises ConfigurationInvalid."""
+    from agent.config import ConfigurationInvalid
     from agent.webhook_secret import make, secrets
     from collectors.secret import SecretMissing
 
@@ -139,7 +143,10 @@ def _secret(file: Path) -> tuple[str, bool]:
         try:
             return secrets(file)[0], False
         except SecretMissing as error:
-            raise typer.BadParameter(str(error), param_hint="webhooks.secret_file") from error
+            raise ConfigurationInvalid([f"webhooks.secret_file: {error}"], path=loaded.path) from error
+    except OSError as error:
+        reason = f"webhooks.secret_file: {file} cannot be written: {error.strerror}"
+        raise ConfigurationInvalid([reason], path=loaded.path) from error
 
 
 def _registered(loaded: "Loaded", wanted: "Registration", secret: str, fresh: Path | None) -> "Webhook | None":
