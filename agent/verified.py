@@ -35,10 +35,14 @@ class Verified(BaseModel):
         replace_private(state_dir / FILE, self.model_dump_json().encode())
 
     def after(self, verification: Verification, *, begun: float) -> Self:
-        """The next one is a week later, or when it was planned to be: unless for what this one has seen."""
+        """The next one is a week later, or when it was planned to be: unless for what this one has seen.
+
+        One that had nothing to compare asked the API nothing, and is none to tell of.
+        """
         latest = verification.verified_at + WEEK
         due = self.due if self.due and self.due > begun + SOON - 1 else latest
-        return self.model_copy(update={"last": verification, "due": min(due, latest)})
+        last = verification if verification.compared else self.last
+        return self.model_copy(update={"last": last, "due": min(due, latest)})
 
     def no_later_than(self, due: float) -> Self:
         """Also where a clock that was set back since has planned it far ahead."""

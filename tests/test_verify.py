@@ -93,6 +93,7 @@ def test_nothing_to_compare(tmp_path, sandbox):
     done = agent.run("verify", "--since", "1h")
     assert done.code == Exit.WELL
     assert "there is nothing to compare" in done.out
+    assert "Never verified" in agent.run("status").out
     assert not sandbox.calls
 
 
