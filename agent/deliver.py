@@ -97,7 +97,7 @@ class Deliverer:
         """Delivers until nothing is owed, the token is refused, or nothing was accepted for `patience` seconds."""
         await self._deliver(patience=max(patience, _SHORTEST_PATIENCE))
         if await asyncio.to_thread(self._outbox.next_due) is not None:
-            return "held" if self._gate.hold else "unfinished"
+            return "held" if self._gate.is_refused else "unfinished"
         for _ in range(_VACUUMS):
             if not await asyncio.to_thread(self._outbox.tidy):
                 break
@@ -143,6 +143,7 @@ class Deliverer:
         if self._fingerprint is None or self._fingerprint == before:
             return
         await asyncio.to_thread(self._outbox.see_token, self._fingerprint, now=time.time())
+        self._gate.found_token()
         if before is not None:
             log.info("token.renewed", fingerprint=self._fingerprint, before=before)
             self._gate.probe_now()

@@ -2,7 +2,7 @@
 
 open ── 401, 403, no token ──────────────► held        shown as such; one item now and then asks again
   ▲  └─ different items fail in a row ───► broken off  one item at a time asks again
-  └──── an answer that takes the token, or that shows the API at work
+  └──── an answer that takes the token, or that shows the API at work; a token where there was none
 """
 
 import random
@@ -59,9 +59,18 @@ class Gate:
         """The API took the token, whatever it said of the item."""
         self.answered()
         if self._token.succeeded() or self.hold:
-            self.hold = None
-            self._outbox.lift_hold()
-            log.info("outbox.released")
+            self._release()
+
+    def found_token(self) -> None:
+        """There is a token that can be sent: nothing is held any more because there was none."""
+        if self.hold and self.hold.status is None:
+            self._token.succeeded()
+            self._release()
+
+    def _release(self) -> None:
+        self.hold = None
+        self._outbox.lift_hold()
+        log.info("outbox.released")
 
     def answered(self) -> None:
         """The API is at work."""

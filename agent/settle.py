@@ -86,7 +86,7 @@ def tell(item: Item, settlement: Settlement, seconds: float) -> None:
         case Accept(_, evidence_id, _, request_id):
             log.info("evidence.accepted", **told, evidence_id=evidence_id, request_id=request_id)
         case Defer(_, answer, due):
-            wait = round(due - time.time(), 1)
+            wait = round(max(0.0, due - time.time()), 1)
             log.warning("evidence.deferred", **told, wait=wait, status=answer.status, reason=answer.reason)
         case Reject(_, answer):
             log.error("evidence.rejected", **told, status=answer.status, code=answer.code, reason=answer.reason)

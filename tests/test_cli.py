@@ -246,15 +246,16 @@ def test_an_api_that_is_away_ends_with_75(agent):
 @pytest.mark.parametrize(
     ("token", "told"),
     [
-        ("wrong", "2 items held: [req_"),
-        ("chequr-sandbox-read", "403 forbidden: This action needs the scope write"),
-        (UNSET, "2 items held: "),
+        ("wrong", "The token is wrong, expired or revoked: make a new key in Chequr, and put it in its place. Then run"),
+        ("chequr-sandbox-read", "make a key with write scope, and put it in its place. Then run `chequr-agent deliver`"),
+        (UNSET, "There is no token that can be sent: put one in its place. Then run `chequr-agent deliver`"),
     ],
 )
 def test_evidence_is_held_while_the_token_is_not_taken(agent, token, told):
     """A token that is refused or too small keeps all in the outbox, ends with 77, and `status` shows the hold."""
     done = agent.run("collect", CHEQUR_TOKEN=token)
     assert done.code == Exit.REFUSED
+    assert "2 items held: " in done.out
     assert told in done.out
     assert "HELD since" in agent.run("status").out
     assert agent.run("deliver", CHEQUR_TOKEN=token).code == Exit.REFUSED

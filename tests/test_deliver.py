@@ -410,6 +410,27 @@ def test_no_token_at_all(sandbox, delivery):
     assert not sandbox.calls["POST /v1/evidence"]
 
 
+def test_a_token_where_there_was_none_ends_the_hold(store, sandbox, tmp_path):
+    """Once there is a token, nothing is held for want of one: also where the API cannot be reached to try it."""
+    delivery = Delivery(store, "http://127.0.0.1:9/v1", sandbox.write, tmp_path)
+    delivery.put(made(1))
+    delivery.token_file.unlink()
+    assert delivery.drain() == "held"
+    delivery.token_file.write_text(sandbox.write)
+    assert delivery.drain(patience=0.5) == "unfinished"
+    assert delivery.outbox.hold() is None
+
+
+def test_a_hold_that_could_not_be_tried_again_stays(store, sandbox, tmp_path):
+    """A token that was refused stays refused while nobody answers, but it is not what ended this delivery."""
+    delivery = Delivery(store, sandbox.url, "wrong", tmp_path)
+    delivery.put(made(1))
+    assert delivery.drain() == "held"
+    away = Delivery(store, "http://127.0.0.1:9/v1", sandbox.write, tmp_path)
+    assert away.drain(patience=0.5) == "unfinished"
+    assert away.outbox.hold().status == 401
+
+
 def test_one_item_that_is_forbidden(store, tmp_path):
     """Where somebody forbids one item only, the others get through behind it."""
 

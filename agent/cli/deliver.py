@@ -119,11 +119,13 @@ def _state(outbox: Outbox, item_id: int) -> str:
 
 def _sentence(outbox: Outbox, outcome: Outcome, accepted: int, owed: int, rejected: int) -> str:
     from agent.cli.output import count
+    from agent.states import about_hold
 
     told = [f"{count(accepted, 'item')} accepted."]
     hold = outbox.hold()
     if outcome == "held" and hold:
-        told.append(f"{count(owed, 'item')} held: {hold.reason}. Renew the token, then run `chequr-agent deliver`.")
+        told.append(f"{count(owed, 'item')} held: {hold.reason}.")
+        told.append(f"{about_hold(hold)} Then run `chequr-agent deliver`, or leave it to `chequr-agent run`.")
     elif owed:
         why = next((item.reason for item in outbox.items(["deferred"], limit=1)), None)
         told.append(f"{count(owed, 'item')} still owed and safe in the outbox{f': {why}' if why else ''}.")
