@@ -246,8 +246,14 @@ def test_an_api_that_is_away_ends_with_75(agent):
 @pytest.mark.parametrize(
     ("token", "told"),
     [
-        ("wrong", "The token is wrong, expired or revoked: make a new key in Chequr, and put it in its place. Then run"),
-        ("chequr-sandbox-read", "make a key with write scope, and put it in its place. Then run `chequr-agent deliver`"),
+        (
+            "wrong",
+            "The token is wrong, expired or revoked: make a new key in Chequr, and put it in its place. Then run",
+        ),
+        (
+            "chequr-sandbox-read",
+            "make a key with write scope, and put it in its place. Then run `chequr-agent deliver`",
+        ),
         (UNSET, "There is no token that can be sent: put one in its place. Then run `chequr-agent deliver`"),
     ],
 )
