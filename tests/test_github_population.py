@@ -171,6 +171,25 @@ def test_who_is_not_told_the_count_cannot_compare(github, tmp_path, pool):
     assert (len(seen), gaps) == (6, [])
 
 
+def test_a_token_may_be_meant_for_what_is_named(github, tmp_path, pool):
+    """Where the configuration names what a token was given, it does not matter how many repositories there are."""
+    github.given = {0}
+    with closing(Reader(github, tmp_path, pool, repositories=["service-000"])) as reader:
+        seen, gaps = reader.read(INVENTORY)
+    assert (len(seen), gaps) == (1, [])
+    assert "/orgs/acme" not in github.asked
+
+
+def test_a_count_that_cannot_be_read_is_a_gap(github, tmp_path, pool):
+    """Where the answer does not tell how many are listed, they are not taken for all."""
+    link = {"Link": f'<{github.url}/organizations/1/repos?page=last>; rel="last"'}
+    github.faults.append(Fault("/orgs/acme/repos", 200, [{}], link, when=lambda asked: asked["per_page"] == "1"))
+    with closing(Reader(github, tmp_path, pool)) as reader:
+        seen, (gap,) = reader.read(INVENTORY)
+    assert len(seen) == REPOSITORIES
+    assert (gap.kind, gap.resource) == ("unavailable", "acme/repositories")
+
+
 # ── Through the command ────────────────────────────────────────────────────────────────────────────────────────────
 
 
