@@ -10,11 +10,15 @@ State = Literal["pending", "in_flight", "deferred", "rejected", "discarded"]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How far a population was read (`until`), or which revision of a place was taken, by which snapshot."""
+    """How far a population was read (`until`), or which revision of a place was taken, by which snapshot.
+
+    `incomplete_since` is when the first of the reads was that began at `until` and had gaps.
+    """
 
     until: datetime | None
     revision: str | None
     snapshot_id: str
+    incomplete_since: datetime | None = None
 
 
 @dataclass(frozen=True)

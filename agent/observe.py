@@ -92,7 +92,7 @@ def _observe(
         supersedes=before.snapshot_id if before and before.revision else None,
     )
     calls = sum(use.calls for use in journal.uses.values())
-    checkpoint = _checkpoint(snapshot, target, told)
+    checkpoint = _checkpoint(snapshot, target, told, before, kind.window)
     return Observation(snapshot, checkpoint, tuple(told.first), dict(told.kinds), calls, failed)
 
 
@@ -207,11 +207,30 @@ def _period(kind: EvidenceType[Any], before: Checkpoint | None, now: datetime) -
     return Period(now - kept, until), Omitted(f"the source keeps {kept.days} days; nothing is known {span}").gap()
 
 
-def _checkpoint(snapshot: Snapshot, target: Target | Unreachable, told: _Told) -> Checkpoint | None:
+def _checkpoint(
+    snapshot: Snapshot,
+    target: Target | Unreachable,
+    told: _Told,
+    before: Checkpoint | None,
+    window: timedelta | None,
+) -> Checkpoint | None:
     """What need not be read again. What left a gap is, unless the gap was left on purpose."""
-    if isinstance(target, Unreachable) or not told.settled:
+    if isinstance(target, Unreachable):
         return None
-    if snapshot.period is None and target.revision is None:
-        return None
-    until = snapshot.period.until if snapshot.period else None
-    return Checkpoint(until, target.revision, snapshot.id)
+    if window is None or snapshot.period is None:
+        return Checkpoint(None, target.revision, snapshot.id) if told.settled and target.revision else None
+    if told.settled:
+        return Checkpoint(snapshot.period.until, target.revision, snapshot.id)
+    return _incomplete(snapshot.id, snapshot.period, snapshot.started, before, window) if before else None
+
+
+def _incomplete(
+    snapshot_id: str, period: Period, started: datetime, before: Checkpoint, window: timedelta
+) -> Checkpoint:
+    """Where to read again from, after a gap. One that nobody mends would have the period grow for ever: once it has
+    stood for as long as the window, what is longer ago stays as it was told, with its gap.
+    """
+    incomplete_since = before.incomplete_since or started
+    has_stood = started - incomplete_since >= window
+    since = max(period.since, period.until - window) if has_stood else period.since
+    return Checkpoint(since, None, snapshot_id, incomplete_since)

@@ -119,12 +119,11 @@ class Outbox:
 
     def _advance(self, connection: Connection, snapshot: _Snapshot, evidence_type: str) -> str | None:
         """Puts the checkpoint, and returns how far the population had been read before."""
-        now = snapshot.checkpoint
-        if now is None:  # it is read again from where it began in any case
+        if snapshot.checkpoint is None:  # it is read again from where it began in any case
             return None
         place = (snapshot.collector, evidence_type, snapshot.target)
-        before, until = checkpoints.get(connection, place), stamp(now.until) if now.until else None
-        checkpoints.put(connection, place, until, now.revision, now.snapshot_id)
+        before = checkpoints.get(connection, place)
+        checkpoints.put(connection, place, snapshot.checkpoint)
         return stamp(before.until) if before and before.until else None
 
     def _make_sure(self, connection: Connection, size: int, *, essential: bool) -> None:

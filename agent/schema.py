@@ -115,6 +115,7 @@ MIGRATIONS = (
         until         TEXT,
         revision      TEXT,
         snapshot_id   TEXT NOT NULL,
+        incomplete_since TEXT,              -- the first read from `until` on that had gaps
         seal          INTEGER NOT NULL,     -- CRC-32 of the others: a wrong checkpoint would hide what was not read
         PRIMARY KEY (collector, evidence_type, target)
     ) STRICT, WITHOUT ROWID;

@@ -4,6 +4,7 @@ import threading
 import time
 import weakref
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from agent import checkpoints
 from agent.collect import Collection
 from agent.config import Collector, Common, Config, Delivery, Loaded
 from agent.controls import ControlMap, Discovery, KnownControl
-from agent.evidence import stamp
 from agent.items import Checkpoint
 from agent.keep import Printer
 from agent.lock import Locked, lock
@@ -340,11 +340,13 @@ def test_a_population_in_time(store):
     assert _period(_payload(store, "visits"))[0] == until_omitted
 
 
+PLACE = ("acme", "acme_door_visits", "north")
+
+
 def _read_until(store, instant):
     """The population was read up to then."""
-    place = ("acme", "acme_door_visits", "north")
-    snapshot_id = Outbox(store).checkpoint(*place).snapshot_id
-    store.write(lambda connection: checkpoints.put(connection, place, stamp(instant), None, snapshot_id))
+    snapshot_id = Outbox(store).checkpoint(*PLACE).snapshot_id
+    store.write(lambda connection: checkpoints.put(connection, PLACE, Checkpoint(instant, None, snapshot_id)))
 
 
 def test_what_the_source_no_longer_keeps(store):
@@ -358,6 +360,33 @@ def test_what_the_source_no_longer_keeps(store):
     assert [gap["kind"] for gap in payload["gaps"]] == ["omitted"]
     assert f"from {long_ago:%Y-%m-%d %H:%M}" in payload["gaps"][0]["message"]
     assert _payload(store, "visits")["gaps"] == []
+
+
+def test_a_gap_that_stays(store):
+    """What had a gap is read again for as long as the window; then what is longer ago stays as it was told."""
+    denied, now = {"visits": "denied"}, datetime.now(UTC)
+    _run(store, "visits")
+    _read_until(store, now - timedelta(days=20))
+    for _ in range(2):
+        since, until = _period(_payload(store, "visits", trouble=denied))
+        assert since == _to_the_millisecond(now - timedelta(days=20))
+    _incomplete_since(store, now - timedelta(days=8))
+    assert _period(_payload(store, "visits", trouble=denied))[0] == since
+    since, until = _period(_payload(store, "visits", trouble=denied))
+    assert until - since == pytest.approx(timedelta(days=7), abs=timedelta(minutes=1))
+    _, whole = _period(_payload(store, "visits"))
+    assert _period(_payload(store, "visits", trouble=denied))[0] == whole
+    assert Outbox(store).checkpoint(*PLACE).incomplete_since > now
+
+
+def _to_the_millisecond(instant):
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def _incomplete_since(store, instant):
+    """Reads have had gaps for so long."""
+    checkpoint = replace(Outbox(store).checkpoint(*PLACE), incomplete_since=instant)
+    store.write(lambda connection: checkpoints.put(connection, PLACE, checkpoint))
 
 
 def test_what_a_run_cut_short_had_read(store, closed):
