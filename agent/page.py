@@ -18,7 +18,7 @@ from agent.controls import ControlMap, Discovery, KnownControl
 from agent.coverage import current
 from agent.findings import Level, judge
 from agent.ledger import Day, Latest, Ledger
-from agent.standing import standing
+from agent.standing import essentials
 from agent.states import STATES, about_token
 from agent.store import Store
 from agent.words import count, size, span, when
@@ -53,7 +53,7 @@ class Page:
     def html(self) -> str:
         """The document as it stands now."""
         loaded, ledger, now = self._loaded(), Ledger(self._store), datetime.now(UTC)
-        facts = standing(loaded, self._store)
+        facts = essentials(loaded, self._store)
         controls = list(_controls(loaded, ledger.latest(), now))
         rate = self._rate()
         return _template().render(

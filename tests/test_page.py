@@ -121,6 +121,15 @@ def test_it_tells_how_things_stand(loaded, used):
     assert "At most 100 requests a second." in text
 
 
+def test_it_looks_at_no_verdict(loaded, used):
+    """There may be very many: to look at each, as `status` does, would keep delivery waiting for the page."""
+    asked = []
+    used.read(lambda connection: connection.set_trace_callback(asked.append))
+    read(loaded, used)
+    assert any("FROM latest" in statement for statement in asked)
+    assert not any("FROM signal" in statement for statement in asked)
+
+
 @pytest.mark.parametrize("state", ["held", "rejected", "stuck", "no token"])
 def test_somebody_has_to_act(loaded, used, state, monkeypatch):
     """Whatever keeps evidence from being delivered comes first, with what to do."""
