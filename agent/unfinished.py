@@ -25,7 +25,7 @@ class Unfinished:
         self._file: int | None = None
 
     def get(self, key: str) -> Any:
-        """The value that was put under `key`, by this run or one that was cut short; or None."""
+        """The value that a run which was cut short put under `key`; or None."""
         return self._known.get(key)
 
     def put(self, key: str, value: Any) -> None:
@@ -64,6 +64,7 @@ def _known(path: Path) -> dict[str, Any]:
             told = json.loads(line)
         except ValueError:  # torn, or the empty beginning
             continue
-        if 0 <= time.time() - told["at"] <= _KEPT:
-            known[told["key"]] = told["value"]
+        match told:
+            case {"key": str(key), "at": float(at), "value": value} if 0 <= time.time() - at <= _KEPT:
+                known[key] = value
     return known

@@ -405,6 +405,14 @@ def test_what_a_run_cut_short_had_read(store, closed):
     assert not [path for path in store.directory.iterdir() if path.name.startswith("unfinished")]
 
 
+def test_an_account_of_a_run_cut_short_that_is_damaged(store, closed):
+    """What is no account of anything read is passed over, whatever it is."""
+    file = store.directory / "unfinished-acme.jsonl"
+    file.write_bytes(b'1\n[]\n{"key": "north/1"}\n\xff\n{"key": "north/1", "at": 0, "value": 7')
+    _, (body,) = _run(store, "steps")
+    assert [record["number"] for record in body["payload"]["records"]] == [10, 20, 30]
+
+
 def test_a_run_of_some_types_reads_all_anew(store):
     """What somebody wants to know now is not told from notes: neither those of a run cut short, nor its own."""
     from acme.targets import Building
