@@ -1,14 +1,15 @@
-"""What the workspace needs and whether it gets it: each control with its evidence, and what lacks. Pure."""
+"""What the workspace needs and whether it gets it: each control with its evidence, and what lacks."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal, Self
 
 from agent.cadence import freshness, length, word
-from agent.config import nearest
+from agent.config import Loaded, nearest
 from agent.controls import ControlMap, KnownControl
 from agent.ledger import Latest
+from collectors import registry
 
 State = Literal["fresh", "due", "stale", "never", "unknown"]
 
@@ -29,17 +30,35 @@ class Expiring:
 class Known:
     """What is there to compare: `types` are all that are installed, `collectors` by the types that they collect.
 
-    `self_spoken` are types whose places name their controls themselves. `statuses` are Chequr's, by control.
+    `self_spoken` are types whose places name their controls themselves, as files do: an evaluator may name their
+    sources, of which `enabled` ones have a collector. `statuses` are Chequr's, by control.
     """
 
     controls: ControlMap
     latest: Sequence[Latest]
     types: frozenset[str]
-    sources: frozenset[str]
     collectors: Mapping[str, Sequence[str]]
     self_spoken: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+    enabled: frozenset[str] = frozenset()
     statuses: Mapping[str, str] = field(default_factory=dict)
     expiring: Sequence[Expiring] = ()
+
+    @classmethod
+    def of(cls, loaded: Loaded, controls: ControlMap, latest: Sequence[Latest] = (), **more: Any) -> Self:
+        """By a configuration, and what is installed."""
+        kinds = registry.all_evidence_types()
+        speaking = [kind for kind in kinds if kind.target.controls is not None]
+        return cls(
+            controls,
+            latest,
+            types=frozenset(kind.id for kind in kinds),
+            collectors=loaded.by_type,
+            self_spoken=frozenset(kind.id for kind in speaking),
+            sources=frozenset(kind.source for kind in speaking),
+            enabled=frozenset(collector.source_name for collector in loaded.enabled),
+            **more,
+        )
 
 
 @dataclass(frozen=True)
@@ -159,8 +178,11 @@ def _lacks_of(row: Coverage, known: Known) -> Iterator[Lack]:
         yield Lack("cadence", row.control_id, f"its cadence {row.cadence!r} is not known", remedy)
     evaluator = row.evaluator
     if not row.types and evaluator and evaluator not in known.types | known.sources:
-        message = f"no evidence type is called {evaluator}{nearest(evaluator, known.types)}, which it wants"
+        message = f"no evidence type is called {evaluator}{_meant(evaluator, known.types)}, which it wants"
         yield Lack("evaluator", row.control_id, message, "Map a type to it in [controls.map], or install its source.")
+    elif not row.types and evaluator in known.sources - known.enabled:
+        message = f"no collector here is of the source {evaluator}, which it wants"
+        yield Lack("collector", row.control_id, message, f"Enable a collector of {evaluator}.")
     elif not row.types:
         wants = f"it wants {evaluator}" if evaluator else "it has no evaluator"
         remedy = "Put a file for it into a manual collector's folder, or map a type to it in [controls.map]."
@@ -176,9 +198,13 @@ def _lacks_of(row: Coverage, known: Known) -> Iterator[Lack]:
         yield Lack("evidence", row.control_id, f"its evidence is stale: it is wanted {row.cadence}", remedy)
 
 
+def _meant(evaluator: str, types: Iterable[str]) -> str:
+    """What is near among the types of its own source: what another provider's are called is no help."""
+    source = evaluator.partition("_")[0]
+    return nearest(evaluator, [kind for kind in types if kind.partition("_")[0] == source])
+
+
 def _uncontrolled(known: Known) -> Iterator[Lack]:
-    if known.controls.discovery is None:
-        return
     for kind in sorted(set(known.collectors) - known.self_spoken):
         if not known.controls.controls_for(kind):
             remedy = f'Add {kind} = ["<control id>"] to [controls.map], or leave it out of the collector\'s types.'

@@ -17,10 +17,10 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from agent import connect
-from agent.cadence import word
 from agent.client import Client
 from agent.config import Collector, Loaded
 from agent.controls import ControlMap, Discovery
+from agent.coverage import Known, cover
 from agent.endpoints import submit_evidence
 from agent.errors import BadRequest, ChequrError, Forbidden, TokenUnusable, Unauthorized, UnprocessableEntity
 from agent.outbox import Outbox
@@ -37,6 +37,7 @@ Level = Literal["good", "note", "bad"]
 
 _SCARCE = 500_000_000  # bytes of free space below which an outbox may not last through an outage
 _LISTED = "Take a control id from `chequr-agent controls list`."
+_BY_CONFIGURATION = ("evaluator", "collector", "control", "cadence")  # kinds of what lacks
 _TARGETS = 250  # places of one collector that are looked at
 _AT_ONCE = 8  # places
 _NAMED = 3  # evidence types that one cause is told of
@@ -68,7 +69,6 @@ def examine(loaded: Loaded) -> Iterator[Finding]:
     if not loaded.enabled:
         yield Finding("note", "collectors", "none is enabled", "Add a [collectors.<name>] table.")
     yield from _mapping(loaded, controls)
-    yield from _unserved(loaded, controls)
     yield from _misnamed(loaded, workspace)
     for collector in loaded.enabled:
         yield from _collector(collector, controls)
@@ -154,35 +154,19 @@ def _try_to_write(client: Client) -> None:
 
 
 def _mapping(loaded: Loaded, controls: ControlMap) -> Iterator[Finding]:
-    wanted = {kind.id for collector in loaded.enabled for kind in collector.types if not _speaks_for_itself(kind)}
-    unmapped = sorted(type_id for type_id in wanted if not controls.controls_for(type_id))
+    """What is not collected by the configuration, whatever was delivered so far."""
+    known = Known.of(loaded, controls)
+    wanted = set(known.collectors) - known.self_spoken
+    lacks = [lack for lack in cover(known, now=datetime.now(UTC))[1] if lack.kind in _BY_CONFIGURATION]
+    unmapped = sum(lack.kind == "control" for lack in lacks)
     if unmapped and loaded.config.controls.discover and controls.discovery is None:
-        message = f"which controls want {len(unmapped)} evidence types is not known: the API was never read"
+        message = f"which controls want {unmapped} evidence types is not known: the API was never read"
         yield Finding("note", "mapping", message, "Mend what keeps the API from answering, or use [controls.map].")
         return
-    for type_id in unmapped:
-        remedy = f'Add {type_id} = ["<control id>"] to [controls.map], or leave it out of the collector\'s types.'
-        yield Finding("note", "mapping", f"{type_id} is for no control, and is not collected", remedy)
+    for lack in lacks:
+        yield Finding("note", "mapping", f"{lack.subject}: {lack.message}", lack.remedy)
     if wanted and not unmapped:
         yield Finding("good", "mapping", f"each of {len(wanted)} evidence types has a control")
-
-
-def _unserved(loaded: Loaded, controls: ControlMap) -> Iterator[Finding]:
-    """Controls that want what nobody here collects, or as often as nobody understands."""
-    served = {kind.id for collector in loaded.enabled for kind in collector.types}
-    served |= {collector.source_name for collector in loaded.enabled}  # an evaluator may name a source as a whole
-    offered = {*registry.source_names(), *(kind.id for kind in registry.all_evidence_types())}
-    mapped = {control_id for ids in loaded.config.controls.map.values() for control_id in ids}
-    for control in controls.discovery.controls if controls.discovery else ():
-        evaluator = control.evaluator
-        if control.cadence and word(control.cadence) is None:
-            remedy = "Its evidence is collected by the collector's schedule; report the word, so that it is understood."
-            yield Finding(
-                "note", "mapping", f"{control.id} has a cadence {control.cadence!r} that is not known", remedy
-            )
-        if evaluator and evaluator not in served and control.id not in mapped:
-            remedy = "Enable a collector of its source." if evaluator in offered else "No installed source offers it."
-            yield Finding("note", "mapping", f"{control.id} wants {evaluator}, which is not collected", remedy)
 
 
 def _misnamed(loaded: Loaded, workspace: Discovery | None) -> Iterator[Finding]:
@@ -192,11 +176,6 @@ def _misnamed(loaded: Loaded, workspace: Discovery | None) -> Iterator[Finding]:
             if workspace and control_id not in known:
                 message = f"[controls.map] {type_id} names {control_id}, which the workspace does not have"
                 yield Finding("bad", "mapping", message, _LISTED)
-
-
-def _speaks_for_itself(kind: EvidenceType[Any]) -> bool:
-    """Places that name their own controls need no mapping."""
-    return kind.target.controls is not None
 
 
 def _collector(collector: Collector, controls: ControlMap) -> Iterator[Finding]:

@@ -37,9 +37,9 @@ def covered(*controls, seen=(), collected=(S3,), configured=None, **more):
         ControlMap(configured or {}, discovery),
         seen,
         types=frozenset({S3, IAM, "manual_files_content"}),
-        sources=frozenset({"aws", "manual"}),
+        sources=frozenset({"manual"}),
         self_spoken=frozenset({"manual_files_content"}),
-        **{"collectors": {kind: ["aws"] for kind in collected}} | more,
+        **{"collectors": {kind: ["aws"] for kind in collected}, "enabled": frozenset({"manual"})} | more,
     )
     rows, lacks = cover(known, now=NOW)
     return rows, [(lack.kind, lack.subject, lack.message) for lack in lacks]
@@ -102,6 +102,15 @@ def test_each_collector_of_a_type_counts():
         ),
         (control(evaluator=None), {"collected": ()}, ("evidence", "it has no evaluator, and no evidence is for it")),
         (control(evaluator="manual"), {"collected": ()}, ("evidence", "it wants manual, and no evidence is for it")),
+        (
+            control(evaluator="manual"), {"collected": (), "enabled": frozenset()},
+            ("collector", "no collector here is of the source manual, which it wants"),
+        ),
+        (
+            control(evaluator="jamf_iam_password_policy"), {"collected": ()},
+            ("evaluator", "no evidence type is called jamf_iam_password_policy, which it wants"),
+        ),
+        (control(evaluator="aws"), {"collected": ()}, ("evaluator", "no evidence type is called aws, which it wants")),
         (control(), {"collected": ()}, ("collector", f"no collector here has {S3}")),
         (control(), {}, ("evidence", "not all of its evidence was ever accepted")),
     ],

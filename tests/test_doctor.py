@@ -123,22 +123,23 @@ def test_a_workspace_without_controls_is_noted(tmp_path):
 def test_evaluators_that_nobody_serves_are_noted(agent):
     """A control whose evaluator no collector serves is told, with whether an installed source could."""
     notes = {finding["message"]: finding["remedy"] for finding in findings(agent, "note")}
-    assert notes["ctrl_ac_08 wants okta_user_mfa, which is not collected"] == "Enable a collector of its source."
-    assert (
-        notes["ctrl_ep_01 wants jamf_computer_encryption, which is not collected"] == "No installed source offers it."
-    )
+    assert notes["ctrl_ac_08: no collector here has okta_user_mfa"].startswith("Enable a collector of its source")
+    remedy = notes["ctrl_ep_01: no evidence type is called jamf_computer_encryption, which it wants"]
+    assert remedy == "Map a type to it in [controls.map], or install its source."
     assert not any("manual" in message for message in notes)
 
 
-def test_a_control_that_is_mapped_by_hand_is_served(agent):
-    """A control in [controls.map] is met, whatever its evaluator is."""
+def test_a_control_that_is_mapped_by_hand_wants_that(agent):
+    """A control in [controls.map] wants what is there, whatever its evaluator is: also from a collector that is off."""
     agent.configure(
         '[collectors.okta]\norg_url = "http://127.0.0.1:9"\ntypes = ["okta_user_mfa"]\nenabled = false\n'
         '[controls.map]\nokta_user_mfa = ["ctrl_ep_01"]'
     )
     messages = [finding["message"] for finding in findings(agent, "note")]
-    assert not any("ctrl_ep_01" in message for message in messages)
-    assert any("ctrl_bc_03 wants manual" in message for message in messages)
+    assert [message for message in messages if "ctrl_ep_01" in message] == [
+        "ctrl_ep_01: no collector here has okta_user_mfa"
+    ]
+    assert "ctrl_bc_03: no collector here is of the source manual, which it wants" in messages
 
 
 @pytest.mark.parametrize("discover", ["true", "false"])
@@ -183,8 +184,8 @@ def test_evidence_types_without_a_control_are_noted(agent):
         okta(agent, org, '[controls]\ndiscover = false\n[controls.map]\nokta_user_mfa = ["ctrl_ac_08"]')
         notes = [finding["message"] for finding in findings(agent, "note")]
         assert notes == [
-            "okta_password_policy is for no control, and is not collected",
-            "okta_user_lifecycle is for no control, and is not collected",
+            "okta_password_policy: it is for no control, and is not collected",
+            "okta_user_lifecycle: it is for no control, and is not collected",
         ]
         okta(agent, org)
         found = findings(agent, "good")

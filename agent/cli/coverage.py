@@ -11,9 +11,7 @@ from agent.exit import Exit
 if TYPE_CHECKING:
     from agent.client import Client
     from agent.config import Loaded
-    from agent.controls import ControlMap
-    from agent.coverage import Coverage, Expiring, Known, Lack
-    from agent.ledger import Latest
+    from agent.coverage import Coverage, Expiring, Lack
 
 
 def coverage(config: ConfigPath = None, *, json: Json = False) -> None:
@@ -24,7 +22,7 @@ def coverage(config: ConfigPath = None, *, json: Json = False) -> None:
     from datetime import UTC, datetime
 
     from agent import connect
-    from agent.coverage import cover
+    from agent.coverage import Known, cover
     from agent.errors import ChequrError
     from agent.ledger import Ledger
     from agent.store import Store
@@ -43,30 +41,14 @@ def coverage(config: ConfigPath = None, *, json: Json = False) -> None:
                 statuses = _statuses(client)
         except ChequrError as error:
             away = error
-    rows, lacks = cover(_known(loaded, controls, latest, statuses), now=datetime.now(UTC))
+    known = Known.of(loaded, controls, latest, statuses=statuses, expiring=list(_expiring(loaded)))
+    rows, lacks = cover(known, now=datetime.now(UTC))
     _tell(rows, lacks, away, as_json=json)
     raise typer.Exit(Exit.WELL if all(lack.is_note for lack in lacks) else Exit.DIFFERENCE)
 
 
 def _statuses(client: "Client") -> dict[str, str]:
     return {control.id: control.status for control in client.controls(limit=100)}
-
-
-def _known(loaded: "Loaded", controls: "ControlMap", latest: "Sequence[Latest]", statuses: dict[str, str]) -> "Known":
-    from agent.coverage import Known
-    from collectors import registry
-
-    kinds = registry.all_evidence_types()
-    return Known(
-        controls,
-        latest,
-        types=frozenset(kind.id for kind in kinds),
-        sources=frozenset(registry.source_names()),
-        collectors=loaded.by_type,
-        self_spoken=frozenset(kind.id for kind in kinds if kind.target.controls is not None),
-        statuses=statuses,
-        expiring=list(_expiring(loaded)),
-    )
 
 
 def _expiring(loaded: "Loaded") -> "Iterator[Expiring]":
