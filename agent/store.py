@@ -298,9 +298,10 @@ class Store:
     def _follow(self) -> None:
         """Takes up the database that another process has put in place. SQLite leaves the files of that one alone."""
         if self._is_replaced():
-            self._connection.close()
-            self._connect()
-            database.configure(self._connection, shared=bool(self.shared_kind))
+            with self._turns.exclusively():  # a reader does not hold it yet
+                self._connection.close()
+                self._connect()
+                database.configure(self._connection, shared=bool(self.shared_kind))
 
     # ── opening ──
 
