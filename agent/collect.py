@@ -176,8 +176,7 @@ class Collection:
 
     def _is_wanted(self, kind: EvidenceType[Any]) -> bool:
         """Evidence that has nowhere to go is not collected; a place that speaks for controls itself says where."""
-        speaks_for_itself = kind.target.controls is not None
-        if self._unmapped or speaks_for_itself or self._controls.controls_for(kind.id):
+        if self._unmapped or self._controls.has_place_for(kind):
             return True
         if kind.id not in self.report.unmapped:
             self.report.unmapped.append(kind.id)

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.client import Client
 from agent.errors import NotFound
 from agent.private import replace_private
+from collectors.contract import EvidenceType
 
 CACHE = "controls.json"
 
@@ -97,6 +98,10 @@ class ControlMap:
         if self.discovery is None:
             return ()
         return tuple(control.id for control in self.discovery.controls if control.evaluator == evidence_type)
+
+    def has_place_for(self, kind: EvidenceType[Any]) -> bool:
+        """Whether evidence of a type has anywhere to go."""
+        return kind.speaks_for_itself or bool(self.controls_for(kind.id))
 
     def cadences(self, evidence_type: str) -> tuple[str, ...]:
         """How often the type's controls want it, in the API's words."""

@@ -48,7 +48,7 @@ class Known:
     def of(cls, loaded: Loaded, controls: ControlMap, latest: Sequence[Latest] = (), **more: Any) -> Self:
         """By a configuration, and what is installed."""
         kinds = registry.all_evidence_types()
-        speaking = [kind for kind in kinds if kind.target.controls is not None]
+        speaking = [kind for kind in kinds if kind.speaks_for_itself]
         return cls(
             controls,
             latest,

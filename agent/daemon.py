@@ -290,7 +290,7 @@ class Daemon:
 
     def _run(self, collector: Collector, types: Kinds) -> None:
         controls, away = connect.control_map(self._loaded, self._token)
-        if away and controls.discovery is None and not all(_is_mapped(kind, controls) for kind in collector.types):
+        if away and controls.discovery is None and not all(map(controls.has_place_for, collector.types)):
             raise _NothingMapped(f"the controls were never read yet: {away}")
         begun = time.monotonic()
         report = run_collector(self._loaded, self._store, collector, controls, cancelled=self._cancelled, types=types)
@@ -329,10 +329,6 @@ class Daemon:
 
 class _NothingMapped(Exception):
     """It is not known yet where evidence belongs: a run now would find nothing to do, and count as one."""
-
-
-def _is_mapped(kind: EvidenceType[Any], controls: ControlMap) -> bool:
-    return bool(controls.controls_for(kind.id)) or kind.target.controls is not None
 
 
 def run(loaded: Loaded) -> None:

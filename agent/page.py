@@ -162,7 +162,7 @@ def _wanted(loaded: Loaded, controls: ControlMap) -> Iterator[Place]:
     """What is collected, apart from evidence of files, which comes when there is one."""
     for collector in loaded.enabled:
         for kind in collector.types:
-            if kind.target.controls is None:
+            if not kind.speaks_for_itself:
                 yield from ((control, kind.id, collector.name) for control in controls.controls_for(kind.id))
 
 

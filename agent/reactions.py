@@ -125,7 +125,7 @@ def concerned(loaded: Loaded, controls: ControlMap, drifted: Iterable[str]) -> W
     asked = frozenset(drifted)
     found: dict[str, tuple[Kinds, frozenset[str]]] = {}
     for collector in loaded.enabled:
-        own = [kind for kind in collector.types if kind.target.controls is not None]
+        own = [kind for kind in collector.types if kind.speaks_for_itself]
         mapped = {kind: asked & set(controls.controls_for(kind.id)) for kind in collector.types}
         kinds = [kind for kind in collector.types if kind in own or mapped[kind]]
         if kinds:

@@ -442,6 +442,11 @@ class EvidenceType(Generic[R]):
         target: type[Target] = self._hints[first]
         return target
 
+    @property
+    def speaks_for_itself(self) -> bool:
+        """Whether its places name their controls themselves, as files do: it needs no mapping then."""
+        return self.target.controls is not None
+
     @cached_property
     def record(self) -> type[Record]:
         """The class that the function yields, beside gaps."""

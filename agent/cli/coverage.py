@@ -63,7 +63,7 @@ def _expiring(loaded: "Loaded") -> "Iterator[Expiring]":
     from collectors.errors import CollectionError
 
     for collector in loaded.enabled:
-        if not any(kind.target.controls is not None for kind in collector.types):
+        if not any(kind.speaks_for_itself for kind in collector.types):
             continue
         run = Run(collector.name, datetime.now(UTC), None, 1, threading.Event())
         with suppress(CollectionError):
