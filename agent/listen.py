@@ -39,7 +39,8 @@ def listening(
             Route("/livez", _health("alive", stuck)),
             Route("/readyz", _health("ready", unready)),
             Route("/metrics", lambda _: Response(metrics(), media_type=CONTENT_TYPE)),
-        ]
+        ],
+        exception_handlers={StateUnusable: _unusable},
     )
     with bound(address, "http.listen") as listener:
         name = address.rpartition(":")[0].lower()
@@ -85,12 +86,14 @@ def _page(html: Callable[[], str]) -> Callable[[Request], Response]:
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
         }
-        try:
-            return HTMLResponse(html(), headers=headers)
-        except StateUnusable as error:
-            return PlainTextResponse(f"{error}: {error.remedy}.\n", _UNAVAILABLE)
+        return HTMLResponse(html(), headers=headers)
 
     return answer
+
+
+def _unusable(_request: Request, error: Exception) -> Response:
+    remedy = error.remedy if isinstance(error, StateUnusable) else ""
+    return PlainTextResponse(f"{error}: {remedy}.\n", _UNAVAILABLE)
 
 
 def _health(word: str, reasons: Reasons) -> Callable[[Request], Response]:

@@ -15,10 +15,13 @@ from agent.items import Accept, Answer, Reject
 from agent.ledger import Day
 from agent.listen import listening
 from agent.load import load
+from agent.metrics import Metrics
 from agent.outbox import Outbox
 from agent.page import Page, chart
 from agent.runs import Runs
 from agent.store import Store
+from agent.systemd import ServiceManager
+from agent.vitals import Vitals
 from tests.browser import browsing
 from tests.command import eventually, make_agent
 
@@ -179,6 +182,19 @@ def test_a_state_that_cannot_be_read(loaded):
     assert answer.status_code == 503
     assert "cannot be used: it was closed" in answer.text
     assert "state_dir must be a directory" in answer.text
+
+
+@pytest.mark.parametrize("path", ["readyz", "metrics"])
+def test_programs_are_told_so_as_well(loaded, store, path):
+    """A state that cannot be read is an answer, and no fault in the log at each probe."""
+    vitals = Vitals(store, ServiceManager(), time.monotonic)
+    metrics = Metrics(lambda: loaded, store)
+    store.close()
+    with listening(
+        "127.0.0.1:0", stuck=vitals.stuck, unready=vitals.unready, metrics=metrics.text, page=lambda: ""
+    ) as url:
+        answer = httpx.get(f"{url}/{path}")
+    assert (answer.status_code, "cannot be used: it was closed" in answer.text) == (503, True)
 
 
 def test_all_is_well(loaded, used):
