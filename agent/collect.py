@@ -197,10 +197,20 @@ class Collection:
     def _observed(self, kind: EvidenceType[Any], target: Target | Unreachable) -> Observed:
         controls, strangers = self._controls_of(kind, target)
         if strangers and not controls:
-            return Observed(kind.id, target.id, "unmapped", gaps=len(strangers), told=strangers)
+            return Observed(
+                kind.id, target.id, "unmapped", gaps=len(strangers), kinds=_kinds(strangers), told=strangers
+            )
         before = self._keeper.checkpoint(kind.id, target.id)
         if before and before.revision and before.revision == getattr(target, "revision", None):
-            return Observed(kind.id, target.id, "unchanged", controls=controls, gaps=len(strangers), told=strangers)
+            return Observed(
+                kind.id,
+                target.id,
+                "unchanged",
+                controls=controls,
+                gaps=len(strangers),
+                kinds=_kinds(strangers),
+                told=strangers,
+            )
         advanced = partial(self._progress.advanced, kind.id, target.id)
         with observing(
             self._collector,
@@ -214,6 +224,7 @@ class Collection:
             snapshot = observation.snapshot
             kept = self._keep(snapshot, target.id, controls, observation.checkpoint)
             unkept = (kept.gap,) if kept.gap else ()
+            beside = _kinds((*unkept, *strangers))
             return Observed(
                 kind.id,
                 target.id,
@@ -221,8 +232,8 @@ class Collection:
                 snapshot_id=snapshot.id,
                 controls=controls,
                 records=snapshot.observations.records,
-                gaps=snapshot.observations.gaps + len(strangers) + len(unkept),
-                kinds=observation.kinds,
+                gaps=snapshot.observations.gaps + beside.total(),
+                kinds=beside + Counter(observation.kinds),
                 told=(*unkept, *strangers, *observation.told),
                 calls=observation.calls,
                 parts=kept.parts,
@@ -280,6 +291,10 @@ def _runs_at(kind: EvidenceType[Any], target: Target | Unreachable) -> bool:
     if isinstance(target, Unreachable):
         return issubclass(kind.target, target.kind)
     return isinstance(target, kind.target)
+
+
+def _kinds(gaps: Sequence[Gap]) -> Counter[str]:
+    return Counter(gap.kind for gap in gaps)
 
 
 def _own_controls(target: Target | Unreachable) -> tuple[str, ...] | None:

@@ -280,6 +280,7 @@ def test_a_control_that_the_workspace_lacks(store):
     (observed,) = report.observed
     assert (observed.controls, observed.gaps, len(observed.items)) == (("ctrl_a",), 1, 1)
     assert observed.told[0].message == "the workspace has no control ctrl_x"
+    assert observed.kinds == {"invalid": 1}
     collector = _collector("locks", controls=["ctrl_x"])
     report = run_collector(loaded, store, collector, mapping, cancelled=threading.Event())
     assert [(observed.state, observed.gaps) for observed in report.observed] == [("unmapped", 1)]
