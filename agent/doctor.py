@@ -28,6 +28,7 @@ from agent.seal import fingerprint, public_half, signing_key
 from agent.store import StateUnusable, Store
 from agent.token import Token, is_due_for_rotation
 from agent.verified import Verified
+from agent.webhook_secret import secrets
 from collectors import registry
 from collectors.contract import EvidenceType, Period, Run, Target, Unreachable, explain
 from collectors.errors import AccessDenied, CollectionError, Gap, Invalid
@@ -65,9 +66,10 @@ def examine(loaded: Loaded) -> Iterator[Finding]:
         yield from _age(loaded, key)
         yield from _arrival(loaded)
     yield from _signing(loaded)
+    yield from _hearing(loaded)
     controls = ControlMap(loaded.config.controls.map, workspace if loaded.config.controls.discover else None)
     if not loaded.enabled:
-        yield Finding("note", "collectors", "none is enabled", "Add a [collectors.<name>] table.")
+        yield Finding("bad", "collectors", "none is enabled", "Add a [collectors.<name>] table.")
     yield from _mapping(loaded, controls)
     yield from _misnamed(loaded, workspace)
     for collector in loaded.enabled:
@@ -78,13 +80,18 @@ def _state(loaded: Loaded) -> Finding:
     directory = loaded.config.state_dir
     try:
         with Store(directory, loaded.config.outbox.room) as store:
-            kind = store.shared_kind
+            kind, lack = store.shared_kind, Outbox(store).lack()
         free = shutil.disk_usage(directory).free
-    except (StateUnusable, OSError, sqlite3.Error) as error:
+    except StateUnusable as error:
+        return Finding("bad", "state", str(error), f"{error.remedy[0].upper()}{error.remedy[1:]}.")
+    except (OSError, sqlite3.Error) as error:
         return Finding("bad", "state", str(error), f"Let the agent's user write to {directory}, or set state_dir.")
     if kind:
         remedy = "It is used with care, and slower; better set state_dir to a disk of this machine."
         return Finding("note", "state", f"{directory} is on a file system of the kind {kind}", remedy)
+    if lack:
+        remedy = "Let `chequr-agent deliver` empty it, make room on the disk, or raise outbox.max_bytes."
+        return Finding("bad", "state", f"{directory} can queue nothing more: {lack}", remedy)
     if free < _SCARCE:
         return Finding("note", "state", f"{directory} has {free / 1e6:.0f} MB left", "Make room, or set state_dir.")
     return Finding("good", "state", f"{directory} is writable, {free / 1e9:.0f} GB free")
@@ -99,7 +106,9 @@ def _api(loaded: Loaded, key: Token, *, keep: bool) -> tuple[Discovery | None, l
             fresh = Discovery.fetch(client, base_url)
             _try_to_write(client)
     except TokenUnusable as error:
-        return kept, [Finding("bad", "token", str(error), "Create a key with write scope in Chequr's settings.")]
+        return kept, [
+            Finding("bad", "token", str(error), "Create a key with write scope in Chequr's settings, and put it there.")
+        ]
     except Unauthorized as error:
         return kept, [Finding("bad", "token", f"refused: {error}", "Renew the key in Chequr's settings.")]
     except Forbidden as error:
@@ -133,6 +142,19 @@ def _signing(loaded: Loaded) -> Iterator[Finding]:
             yield Finding("good", "ledger", f"its seals are signed with the key {name}")
     except SecretMissing as error:
         yield Finding("bad", "ledger", f"its seals cannot be signed: {error}", "Mend the key, or take it out.")
+
+
+def _hearing(loaded: Loaded) -> Iterator[Finding]:
+    """Where webhooks are taken, each is refused without the secret that signs them."""
+    webhooks = loaded.config.webhooks
+    if webhooks.listen is None:
+        return
+    try:
+        secrets(webhooks.secret_file)
+        yield Finding("good", "webhooks", f"taken at {webhooks.listen}, and their secret is there")
+    except SecretMissing as error:
+        remedy = "Let the agent's user read it; `chequr-agent webhooks register` makes one."
+        yield Finding("bad", "webhooks", f"each one is refused: {error}", remedy)
 
 
 def _arrival(loaded: Loaded) -> Iterator[Finding]:

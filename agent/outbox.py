@@ -142,6 +142,10 @@ class Outbox:
         used, unused = connection.execute(sql.USED).fetchone()
         return used, self._store.room.lack(self._store.directory, used, unused, size, essential=essential)
 
+    def lack(self) -> str | None:
+        """Why nothing more can be queued; None where something can."""
+        return self._store.read(lambda connection: self._lack(connection, 1)[1])
+
     def checkpoint(self, collector: str, evidence_type: str, target: str) -> Checkpoint | None:
         return self._store.read(lambda connection: checkpoints.get(connection, (collector, evidence_type, target)))
 

@@ -1,6 +1,8 @@
 """What `doctor` finds, good and bad, each with its remedy."""
 
 import json
+import random
+import re
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.command import UNSET, make_agent
 from tests.fakes.aws import ENVIRONMENT, ROLE, SECOND_ACCOUNT, serving
 from tests.fakes.okta import Fault, Okta, said
 
+MANUAL = '[collectors.manual]\npath = "evidence"\n'
 NOWHERE = "http://127.0.0.1:9/v1"
 
 
@@ -105,10 +108,30 @@ def test_a_state_directory_that_cannot_be_used_is_bad(agent):
     assert one(found, "API")["level"] == "good"
 
 
-def test_no_collector_is_noted(agent):
-    """An agent without a collector is told so."""
+def test_an_outbox_without_room_is_bad(agent):
+    """Where nothing more can be queued, that is no mere note."""
+    for number in range(3):
+        agent.put(f"ctrl_vm_02/{number}.bin", random.Random(number).randbytes(500_000))
+    agent.run("collect", "--no-deliver")
+    agent.configure(f"{MANUAL}[outbox]\nmax_bytes = 1_000_000\n")
+    state = one(findings(agent, "bad"), "state")
+    assert re.search(r"can queue nothing more: it holds \d\.\d MB of the 1\.0 MB that outbox", state["message"])
+
+
+def test_webhooks_without_their_secret_are_bad(agent):
+    """Where webhooks are taken, a secret that is missing is told, and one that is there is good."""
+    agent.configure(MANUAL + '[webhooks]\nlisten = "0"\nsecret_file = "secret"\n')
+    found = one(findings(agent, "bad"), "webhooks")
+    assert f"webhook_secret cannot be read from {agent.home / 'secret'}" in found["message"]
+    assert "`chequr-agent webhooks register`" in found["remedy"]
+    (agent.home / "secret").write_text("5" * 64)
+    assert one(findings(agent, "good"), "webhooks")["message"] == "taken at 127.0.0.1:0, and their secret is there"
+
+
+def test_no_collector_is_bad(agent):
+    """An agent without a collector collects nothing, as no command but these would begin with it."""
     agent.configure("")
-    assert one(findings(agent, "note"), "collectors")["message"] == "none is enabled"
+    assert one(findings(agent, "bad"), "collectors")["message"] == "none is enabled"
 
 
 def test_a_workspace_without_controls_is_noted(tmp_path):
