@@ -52,6 +52,7 @@ class Proof:
         begin and end anywhere.
         """
         self._seals = seals
+        self.is_sealed = bool(seals)
         self._key = key
         self._whole = whole
         self._by_seq: dict[int, list[Seal]] = {}
@@ -105,7 +106,7 @@ class Proof:
             message = f"entry {entry.seq} does not hang on what was sealed before it"
             yield Finding("broken", entry.seq, entry.seq, message)
         elif not links and self._whole:
-            yield _missing(1, before, "no seal says that they were forgotten")
+            yield _missing(1, before, "no seal says that so much was forgotten")
 
     def _check_content(self, entry: Entry) -> Iterator[Finding]:
         if not entry.is_what_was_written():
@@ -129,7 +130,7 @@ class Proof:
         last = self.last.seq if self.last else 0
         sealed = max((seal for seal in self._seals), key=lambda seal: seal.seq, default=None)
         if sealed and sealed.seq > last:
-            yield _missing(last + 1, sealed.seq, f"they were sealed at {sealed.sealed_at}")
+            yield _missing(last + 1, sealed.seq, f"sealed at {sealed.sealed_at}")
 
 
 def _missing(first: int, last: int, why: str = "") -> Finding:

@@ -465,6 +465,13 @@ def test_collecting_seals(agent, keys):
     assert (done.code, "is signed by nobody, not by sha256:" in done.out) == (4, True)
 
 
+def test_a_ledger_without_a_seal_says_so(agent):
+    """Where all seals are gone the chain may hold, but nothing says that it was not made anew."""
+    assert "no seal" not in agent.run("ledger", "verify").out
+    (agent.state / "ledger.seals").unlink()
+    assert "There is no seal of it" in agent.run("ledger", "verify").out
+
+
 def test_an_auditor_verifies_an_export(agent, tmp_path):
     """What was exported is verified elsewhere, with nothing but the file; what was changed is found."""
     done = agent.run("ledger", "export", "--output=audit.zip")

@@ -158,3 +158,5 @@ def _tell(proof: "Proof", findings: "list[Finding]", *, as_json: bool) -> None:
     )
     if proof.last and not findings:
         say(f"The last one is {proof.last.link}.")
+        if not proof.is_sealed:
+            say("There is no seal of it: only an export, or Chequr's audit log, shows whether it was all made anew.")
