@@ -12,8 +12,8 @@ from agent.private import make_private, open_private
 class Locked(Exception):
     """Somebody else holds the lock."""
 
-    def __init__(self, name: str, holder: str) -> None:
-        super().__init__(f"{name} is already at work in process {holder}")
+    def __init__(self, directory: Path, name: str, holder: str) -> None:
+        super().__init__(f"process {holder} is already at work on {directory} ({name})")
         self.holder = holder
 
 
@@ -28,7 +28,7 @@ def lock(directory: Path, name: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-            raise Locked(name, holder or "unknown") from None
+            raise Locked(directory, name, holder or "unknown") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield

@@ -26,7 +26,7 @@ class Shard:
         if not slash:
             index = environment.get(_INDEX, "")
             if not index:
-                raise ValueError(f"{text} names no shard, and {_INDEX} is not set; name one, as in 0/{text}")
+                raise ValueError(f"{text} names no shard, and {_INDEX} is not set; name one, as in 0/8")
         try:
             shard = cls(int(index), int(count))
         except ValueError:

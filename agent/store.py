@@ -41,7 +41,7 @@ _WORTH_IT = 200  # unused pages from which on they are given back
 class StateUnusable(Exception):
     """The state directory or its database cannot be used."""
 
-    remedy = "state_dir must be a directory that the agent's user may write to"
+    remedy = "let the agent's user write there, or set another state_dir"
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} cannot be used: {reason}")

@@ -86,7 +86,7 @@ def delivered(tmp_path_factory, sandbox):
         (["sandbox", "--port", "0", "--rate", "0"], "The rate must be more than 0 requests a second, not 0"),
         (["sandbox", "--port", "0", "--host", "0.0.0.0"], "The sandbox does not listen on 0.0.0.0"),
         (["sandbox", "--port", "0", "--state", "/proc/none"], "The state file /proc/none cannot be used"),
-        (["sandbox", "--port", "0", "--controls", "config.toml"], "must hold a JSON list of controls"),
+        (["sandbox", "--port", "0", "--controls", "config.toml"], "must hold a JSON list of controls: Invalid JSON"),
     ],
 )
 def test_what_is_not_understood_is_one_message(delivered, arguments, told):
@@ -173,7 +173,7 @@ def test_a_state_directory_that_is_none_is_told(agent, arguments):
     done = agent.run(*arguments)
     assert done.code == Exit.FAILURE
     assert f"{agent.state} cannot be used: " in done.told
-    assert "state_dir must be a directory that the agent's user may write to" in done.told
+    assert "let the agent's user write there, or set another state_dir" in done.told
 
 
 def test_a_damaged_database_is_set_aside(agent):
@@ -280,7 +280,7 @@ def test_the_second_collection_sends_nothing(agent, sandbox):
     assert len(sandbox.evidence) == before + 2
     second = agent.run("collect", "manual")
     assert second.code == Exit.WELL
-    assert second.out == "2 files unchanged since delivered: not sent again.\n0 items accepted.\n"
+    assert second.out == "2 files unchanged since queued: not sent again.\n0 items accepted.\n"
     agent.put("ctrl_bc_03/restore.csv", "day,hours\nmonday,3\n")
     assert "1 item accepted." in agent.run("collect", "manual").out
     assert len(sandbox.evidence) == before + 3
@@ -327,7 +327,7 @@ def test_gaps_end_with_3(agent, sandbox):
     done = agent.run("collect")
     assert done.code == Exit.GAPS
     assert len(sandbox.evidence) == before + 2
-    assert "2 gaps, delivered as such where there is a control for it:" in done.out
+    assert "2 gaps, delivered as such where there is a control and room for it:" in done.out
     assert "the workspace has no control ctrl_none" in done.out
     assert "stray.csv is in no control's subfolder" in done.out
     told = agent.run("collect", "--json")
@@ -414,6 +414,14 @@ def test_what_needs_another_key_is_told(agent, sandbox):
     assert "1 item due now." in agent.run("outbox", "retry", "--new-key").out
     (after,) = agent.run("outbox", "list", "--state", "pending", "--json").lines
     assert after["key"] == f"{before['key']}-1"
+
+
+def test_what_was_accepted_is_neither_retried_nor_discarded(delivered):
+    """An item that the API has is told as such, with its receipt, and not as one that never was."""
+    receipt = delivered.run("outbox", "show", "1", "--json").json["evidence_id"]
+    for command in (["retry", "1"], ["discard", "1", "--yes"]):
+        done = delivered.run("outbox", *command)
+        assert (done.code, f"the API has taken item 1, as {receipt}" in done.told) == (Exit.USAGE, True)
 
 
 def test_an_outbox_that_is_full_is_told(agent, sandbox):
@@ -556,7 +564,26 @@ def test_the_audit_log_is_asked_for_a_time_and_an_actor(delivered):
     assert delivered.run("audit-log", "--actor", "nobody").lines == []
 
 
+def test_a_controls_test_is_told_where_the_api_tells_it(delivered):
+    """The API shows a control without the time of its last test: that is not the same as never."""
+    assert "status   passing\n" in delivered.run("controls", "show", "ctrl_bc_03").out
+    assert re.search(r"ctrl_bc_03 .* passing +\d{4}-", delivered.run("controls", "list").out)
+
+
+def test_a_type_that_needs_no_mapping_says_whose_word_counts(delivered):
+    """Files name their controls themselves; what has no control yet is told as such."""
+    assert "Controls:     those that each File names" in delivered.run("types", "show", "manual_files_content").out
+    assert "Controls:     none known" in delivered.run("types", "show", "okta_org_settings").out
+
+
 # ── help and screens ──
+
+
+def test_an_interrupt_before_a_command_has_begun_is_no_fault(agent):
+    """Ctrl-C while modules are still being read ends at once, without a word."""
+    (agent.home / "typer.py").write_text("raise KeyboardInterrupt")
+    done = agent.run_afresh("status")
+    assert (done.code, done.out, done.err) == (128 + signal.SIGINT, "", "")
 
 
 def test_the_version_is_printed():

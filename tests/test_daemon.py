@@ -97,7 +97,7 @@ def test_two_agents_do_not_share_a_state_directory(agent):
         daemon.saw("agent.started")
         done = agent.run("run")
         assert done.code == Exit.UNDELIVERED
-        assert f"deliver is already at work in process {daemon.popen.pid}; wait until it is done" in done.told
+        assert f"process {daemon.popen.pid} is already at work on {agent.state} (deliver); wait" in done.told
         assert daemon.stop() == Exit.WELL
 
 
@@ -131,7 +131,7 @@ def test_a_collector_runs_once_at_a_time(agent):
         time.sleep(0.2)
         done = agent.run("collect")
         assert done.code == Exit.UNDELIVERED
-        assert f"collector-manual is already at work in process {daemon.popen.pid}" in done.told
+        assert f"process {daemon.popen.pid} is already at work on {agent.state} (collector-manual)" in done.told
         daemon.saw("collector.finished")
 
 

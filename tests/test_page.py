@@ -181,7 +181,7 @@ def test_a_state_that_cannot_be_read(loaded):
         answer = httpx.get(url)
     assert answer.status_code == 503
     assert "cannot be used: it was closed" in answer.text
-    assert "state_dir must be a directory" in answer.text
+    assert "set another state_dir" in answer.text
 
 
 @pytest.mark.parametrize("path", ["readyz", "metrics"])

@@ -64,6 +64,7 @@ def test_named(text, environment, shard):
     ("text", "environment", "told"),
     [
         ("8", {}, "8 names no shard, and JOB_COMPLETION_INDEX is not set; name one, as in 0/8"),
+        ("x", {}, "x names no shard, and JOB_COMPLETION_INDEX is not set; name one, as in 0/8"),
         ("8/8", {}, "there is no shard 8/8; the first is 0/8"),
         ("8", {"JOB_COMPLETION_INDEX": "8"}, "there is no shard 8/8"),
         ("-1/8", {}, "there is no shard -1/8"),

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 
 from agent.exit import Exit
@@ -9,16 +10,18 @@ from agent.exit import Exit
 
 def main() -> None:
     """Runs the command, and turns what is foreseen into one message and its exit code."""
-    from agent.cli.app import app
-
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets a stand-in
             stream.reconfigure(errors="backslashreplace")
     code: str | int | None
     try:
+        from agent.cli.app import app
+
         app()
     except SystemExit as ended:  # as each command ends; with 2 where it was not understood
         code = ended.code
+    except KeyboardInterrupt:  # before a command is there to say what is left of its work
+        code = 128 + signal.SIGINT
     except Exception as error:  # around the command: whatever it is, it ends in a message
         code = _report(error)
     sys.exit(_flush() or code)
@@ -65,7 +68,7 @@ def _report(error: Exception) -> int:
         case UnknownItem():
             message, code = str(error), Exit.USAGE
         case Locked():
-            message, code = f"{error}; wait until it is done, or use a state_dir of its own", Exit.UNDELIVERED
+            message, code = f"{error}; wait until it is done or stop it, or set another state_dir", Exit.UNDELIVERED
         case StateUnusable():
             message, code = f"{error}; {error.remedy}", Exit.FAILURE
         case OSError() | sqlite3.OperationalError():

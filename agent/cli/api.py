@@ -54,7 +54,8 @@ def show(
         return
     policy = control.test_policy
     say(f"{control.id}  {control.framework} {control.code}  {control.name}")
-    say(f"status   {control.status}, last tested {when(control.last_tested_at)}")
+    tested = f", last tested {when(control.last_tested_at)}" if control.last_tested_at else ""  # the API may not say
+    say(f"status   {control.status}{tested}")
     say(
         f"policy   {policy.evaluator or 'no evaluator'}, {policy.cadence or 'no cadence'}"
         if policy

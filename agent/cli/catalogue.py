@@ -48,14 +48,16 @@ def show(
     kinds = {kind.id: kind for kind in all_evidence_types()}
     if type_ not in kinds:
         raise typer.BadParameter(f"no evidence type is called {type_}{nearest(type_, kinds)}")
-    facts = _facts(kinds[type_], _controls(config))
+    kind = kinds[type_]
+    facts = _facts(kind, _controls(config))
     if json:
         print_json(facts)
         return
     say(f"{facts['id']} (version {facts['version']})\n\n{facts['documentation']}\n")
     say(f"Runs against: {facts['target']}")
     say(f"Permissions:  {', '.join(facts['permissions'])}")
-    say(f"Controls:     {', '.join(facts['controls']) or 'none known'}\n")
+    by_itself = "none known" if kind.target.controls is None else f"those that each {facts['target']} names"
+    say(f"Controls:     {', '.join(facts['controls']) or by_itself}\n")
     table(
         ("field", "type", "what it says"),
         ((name, field["type"], field["description"]) for name, field in facts["fields"].items()),

@@ -11,6 +11,7 @@ import typer
 from agent.cli.options import ConfigPath, Json, start, writing
 
 if TYPE_CHECKING:
+    from agent.items import Item
     from agent.store import Store
 
 app = typer.Typer(help="What is owed to the API, and what it refused.", no_args_is_help=True)
@@ -104,7 +105,7 @@ def retry(
     why: Counter[str] = Counter()
     with _store(config) as store:
         outbox = Outbox(store)
-        items = map(outbox.item, item_ids) if item_ids else outbox.items(["rejected"])
+        items = [_owed(store, item_id) for item_id in item_ids] if item_ids else outbox.items(["rejected"])
         chosen = []
         for item in items:
             reason = None if new_key else needs_another_key(item)
@@ -165,7 +166,7 @@ def discard(
 
     with _store(config) as store:
         outbox = Outbox(store)
-        item = outbox.item(item_id)
+        item = _owed(store, item_id)
         if not yes:
             what = f"{item.evidence_type} for {item.control_id}, part {item.part} of {item.parts}"
             typer.confirm(f"Discard item {item_id}, {what}?", abort=True)
@@ -194,6 +195,18 @@ def _store(config: Path | None) -> "Iterator[Store]":
     loaded = start(config, quiet=True)
     with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
         yield store
+
+
+def _owed(store: "Store", item_id: int) -> "Item":
+    """An item that the API has not taken. Raises UnknownItem, and BadParameter where it has."""
+    from agent.ledger import Ledger
+    from agent.outbox import Outbox
+
+    if receipts := Ledger(store).receipts(item_id):
+        raise typer.BadParameter(
+            f"the API has taken item {item_id}, as {receipts[0].evidence_id}: nothing is to be done"
+        )
+    return Outbox(store).item(item_id)
 
 
 def _state(state: str) -> Any:

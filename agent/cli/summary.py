@@ -66,7 +66,7 @@ def print_summary(
         table(headings, rows, right=("records", "gaps", "parts"))
     unchanged = sum(observed.state == "unchanged" for report in reports for observed in report.observed)
     if unchanged:
-        say(f"{count(unchanged, 'file')} unchanged since delivered: not sent again.")
+        say(f"{count(unchanged, 'file')} unchanged since queued: not sent again.")
     elsewhere = sum(report.elsewhere for report in reports)
     if elsewhere:
         say(f"{count(elsewhere, 'place')} left to other shards.")
@@ -99,8 +99,8 @@ def _print_gaps(reports: Iterable[Report]) -> None:
     if not gaps:
         return
     total = sum(report.gaps for report in reports)
-    nowhere = any(not observed.controls for observed, _ in gaps)
-    say(f"{count(total, 'gap')}, delivered as such{' where there is a control for it' if nowhere else ''}:")
+    nowhere = any(not observed.items for observed, _ in gaps)
+    say(f"{count(total, 'gap')}, delivered as such{' where there is a control and room for it' if nowhere else ''}:")
     for observed, gap in gaps[:_GAPS_SHOWN]:
         say(f"  {observed.evidence_type} {gap.resource or observed.target}: {gap.kind}: {gap.message}")
         say(f"    {gap.remedy}")

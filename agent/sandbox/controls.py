@@ -56,7 +56,8 @@ def load(path: Path | None) -> list[Control]:
     except OSError as error:
         raise InvalidOption(f"The controls file {path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        told = ([".".join(map(str, fault["loc"])), fault["msg"]] for fault in error.errors())
+        faults = "; ".join(": ".join(filter(None, parts)) for parts in told)
         raise InvalidOption(f"The controls file {path} must hold a JSON list of controls: {faults}.") from error
 
 
