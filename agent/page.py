@@ -54,7 +54,8 @@ class Page:
         """The document as it stands now."""
         loaded, ledger, now = self._loaded(), Ledger(self._store), datetime.now(UTC)
         facts = essentials(loaded, self._store)
-        controls = list(_controls(loaded, ledger.latest(), now))
+        kept = Discovery.load(loaded.config.state_dir, loaded.config.chequr.base_url)
+        controls = list(_controls(loaded, kept, ledger.latest(), now))
         rate = self._rate()
         return _template().render(
             host=socket.gethostname(),
@@ -63,6 +64,7 @@ class Page:
             verdict=judge(facts, self._stuck(), [row for row in controls if row["level"] == "bad"], now=now),
             collectors=[_collector(each) for each in facts["collectors"]],
             controls=controls[:_CONTROLS],
+            controls_at=when(kept.fetched_at, now=now) if kept else None,
             more_controls=max(0, len(controls) - _CONTROLS),
             outbox=[_state(state, held) for state, held in facts["outbox"].items()],
             accepted=f"{facts['accepted']:,}",
@@ -148,9 +150,10 @@ Place = tuple[str, str, str]
 """A control, an evidence type, and the collector that has it."""
 
 
-def _controls(loaded: Loaded, latest: Iterable[Latest], now: datetime) -> Iterator[dict[str, Any]]:
-    """A row for each place, what is stale first."""
-    kept = Discovery.load(loaded.config.state_dir, loaded.config.chequr.base_url)
+def _controls(
+    loaded: Loaded, kept: Discovery | None, latest: Iterable[Latest], now: datetime
+) -> Iterator[dict[str, Any]]:
+    """A row for each place, what is stale first. `kept` are the controls as they were told last."""
     known = {control.id: control for control in kept.controls} if kept else {}
     there = {(each.control_id, each.evidence_type, each.collector): each for each in current(latest, loaded.by_type)}
     wanted = _wanted(loaded, ControlMap(loaded.config.controls.map, kept))

@@ -118,6 +118,7 @@ def test_it_tells_how_things_stand(loaded, used):
         r"ctrl_0 &lt;b&gt;Control 0&lt;/b&gt; \w+ by aws [\d-]+ [\d:]+ UTC \(\d+ s ago\) fresh daily not tested", text
     )
     assert "ctrl_2 &lt;b&gt;Control 2&lt;/b&gt; aws_iam_user_mfa by aws never never weekly" in text
+    assert re.search(r"At Chequr: as it was told [\d-]+ [\d:]+ UTC \(\d+ s ago\)\.", text)
     assert "1 control with stale evidence: ctrl_1." in text
     assert "It is empty: nothing is owed. Accepted so far: 7." in text
     assert "ev_1" in text
