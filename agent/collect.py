@@ -196,21 +196,14 @@ class Collection:
 
     def _observed(self, kind: EvidenceType[Any], target: Target | Unreachable) -> Observed:
         controls, strangers = self._controls_of(kind, target)
+        unread = partial(
+            Observed, kind.id, target.id, gaps=len(strangers), kinds=dict(_kinds(strangers)), told=strangers
+        )
         if strangers and not controls:
-            return Observed(
-                kind.id, target.id, "unmapped", gaps=len(strangers), kinds=_kinds(strangers), told=strangers
-            )
+            return unread("unmapped")
         before = self._keeper.checkpoint(kind.id, target.id)
         if before and before.revision and before.revision == getattr(target, "revision", None):
-            return Observed(
-                kind.id,
-                target.id,
-                "unchanged",
-                controls=controls,
-                gaps=len(strangers),
-                kinds=_kinds(strangers),
-                told=strangers,
-            )
+            return unread("unchanged", controls=controls)
         advanced = partial(self._progress.advanced, kind.id, target.id)
         with observing(
             self._collector,
@@ -233,7 +226,7 @@ class Collection:
                 controls=controls,
                 records=snapshot.observations.records,
                 gaps=snapshot.observations.gaps + beside.total(),
-                kinds=beside + Counter(observation.kinds),
+                kinds=dict(beside + Counter(observation.kinds)),
                 told=(*unkept, *strangers, *observation.told),
                 calls=observation.calls,
                 parts=kept.parts,
