@@ -11,44 +11,39 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from agent import connect, schedule
-from agent.config import Collector, ConfigurationInvalid, Loaded
-from agent.controls import ControlMap
+from agent import connect
+from agent.collecting import Collecting
+from agent.config import ConfigurationInvalid, Loaded
 from agent.deliver import Deliverer
 from agent.errors import ChequrError
-from agent.event_loop import in_own_thread
 from agent.events import Events
 from agent.inspection import Inspection
 from agent.items import Item, Settlement
 from agent.load import load
-from agent.lock import Locked, lock
-from agent.overlap import Kinds, rest, together
+from agent.lock import lock
 from agent.policies import Policies
 from agent.reactions import Reactions
-from agent.run import run_collector
-from agent.runs import Runs
-from agent.store import DiskFull, StateBroken, StateUnusable, Store
+from agent.store import StateBroken, StateUnusable, Store
 from agent.systemd import ServiceManager
 from agent.upkeep import upkeep
 from agent.vitals import Vitals
 from agent.webhook_secret import secrets
-from collectors.contract import Cancelled, EvidenceType
 
 if TYPE_CHECKING:
     from agent.metrics import Metrics
+    from agent.report import Report
 
 log = structlog.get_logger()
 
 _AGAIN = 5.0  # seconds before a deliverer that broke, say on a full disk, is started again
-_POSTPONED = 60.0  # seconds before a collector whose controls could not be read looks again
 _AT_START = ("state_dir", "chequr", "outbox", "delivery", "http", "webhooks", "log")  # what is looked at then only
 _SOON = timedelta(minutes=1)  # after the start: one that is started anew each day keeps up, too
 
@@ -63,18 +58,21 @@ class Daemon:
         self._cancelled = threading.Event()
         self._stopping = asyncio.Event()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._collections: dict[str, asyncio.Task[bool]] = {}
-        self._under_way: dict[str, Kinds] = {}
-        self._afterwards: dict[str, Kinds] = {}
         self._deliverer: Deliverer | None = None
         self._broken: StateBroken | None = None
         self._manager = ServiceManager()
         self._vitals = Vitals(store, self._manager, self._turned_at)
         self._metrics: Metrics | None = None
         self._inspection = Inspection(lambda: self._loaded, store, self._token, self._cancelled)
-        self._policies = Policies(self._scheduler, lambda: self._loaded, store, self._token, self._begin)
+        self._collecting = Collecting(
+            lambda: self._loaded, store, self._token, scheduler=self._scheduler, cancelled=self._cancelled,
+            observe=self._collected, broken=self._break,
+        )  # fmt: skip
+        self._policies = Policies(self._scheduler, lambda: self._loaded, store, self._token, self._collecting.begin)
         self._events = Events(store)
-        self._reactions = Reactions(lambda: self._loaded, self._events, self._controls, self._collect_now)
+        self._reactions = Reactions(
+            lambda: self._loaded, self._events, self._collecting.controls, self._collecting.collect
+        )
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises Locked where another agent delivers from this state directory.
@@ -92,7 +90,7 @@ class Daemon:
             delivering = asyncio.create_task(self._deliver())
             stopping = asyncio.create_task(self._stopping.wait())
             self._manager.ready("Started.")
-            telling = asyncio.create_task(self._vitals.tell(self._stopping, self._collections.keys()))
+            telling = asyncio.create_task(self._vitals.tell(self._stopping, self._collecting.under_way))
             inspecting = asyncio.create_task(self._inspection.run(self._stopping))
             reacting = asyncio.create_task(self._reactions.run(self._stopping))
             await asyncio.wait({delivering, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -159,7 +157,7 @@ class Daemon:
         self._cancelled.set()
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
-        await asyncio.gather(delivering, *beside, *self._collections.values(), return_exceptions=True)
+        await asyncio.gather(delivering, *beside, self._collecting.ended(), return_exceptions=True)
         if not self._broken:
             await asyncio.to_thread(self._keep_up)
         log.info("agent.stopped")
@@ -194,12 +192,9 @@ class Daemon:
         log.info("configuration.reloaded", collectors=[collector.name for collector in fresh.enabled])
         return "The configuration was read again."
 
-    # ── collecting ──
-
     def _schedule(self) -> None:
-        """Replaces all schedules. A run that was missed while nobody was here, or never was, is made up once, now."""
+        """Replaces all schedules."""
         self._scheduler.remove_all_jobs()
-        self._afterwards.clear()
         soon = datetime.now(UTC) + _SOON
         self._scheduler.add_job(
             self._keep_up, "interval", hours=24, next_run_time=soon, id="upkeep", misfire_grace_time=None
@@ -207,95 +202,13 @@ class Daemon:
         self._scheduler.add_job(
             self._vitals.beat, "interval", seconds=self._vitals.pulse, id="beat", misfire_grace_time=None, coalesce=True
         )
-        runs, now = Runs(self._store), datetime.now(UTC)
-        for collector in self._loaded.enabled:
-            due = collector.due
-            last = runs.latest(collector.name, finished=True)
-            started = datetime.fromtimestamp(last.started_at, UTC) if last else None
-            if schedule.is_missed(due, started, now):
-                self._begin(collector.name)
-            self._scheduler.add_job(
-                self._start, due, [collector.name], id=f"collector {collector.name}", misfire_grace_time=None,
-                coalesce=True,
-            )  # fmt: skip
+        self._collecting.schedule()
         self._policies.follow()
         self._scheduler.add_job(self._policies.follow_soon, "interval", minutes=10, id="policies")
 
-    async def _start(self, name: str) -> None:
-        """A job that ends at once: the scheduler would cancel what it waits for, where it is shut down."""
-        self._begin(name)
-
-    async def _collect_now(self, name: str, types: Sequence[EvidenceType[Any]]) -> bool:
-        """Collects some evidence types, once what the collector is at is over; whether it came to its end."""
-        while under_way := self._collections.get(name):
-            await asyncio.wait({under_way})
-        if self._stopping.is_set() or name not in self._loaded.collectors:
-            return False
-        self._begin(name, types)
-        return await self._collections[name]
-
-    def _begin(self, name: str, types: Kinds = None) -> None:
-        """Where the collector is at work, what that run leaves is begun behind it."""
-        if name in self._collections:
-            left = rest(types, self._under_way[name])
-            self._afterwards[name] = together(self._afterwards.get(name, ()), left)
-            then = "it begins when that is over" if left is None or left else "that one reads the same"
-            log.info("collector.busy", collector=name, reason=f"its last run is still under way; {then}")
-            return
-        task = asyncio.get_running_loop().create_task(self._collect(self._loaded.collectors[name], types))
-        self._collections[name], self._under_way[name] = task, types
-        task.add_done_callback(lambda _: self._ended(name))
-
-    def _ended(self, name: str) -> None:
-        del self._collections[name], self._under_way[name]
-        types = self._afterwards.pop(name, ())
-        if (types is None or types) and name in self._loaded.collectors and not self._stopping.is_set():
-            self._begin(name, types)
-
-    async def _collect(self, collector: Collector, types: Kinds) -> bool:
-        """Whether the run came to its end, whatever that was. One of all types that did not is made up for."""
-        try:
-            await in_own_thread(self._run, collector, types)
-        except (_NothingMapped, DiskFull) as error:
-            if types is None:
-                self._start_later(collector.name, str(error))
-            return False
-        except ConfigurationInvalid as error:
-            log.error("collector.unusable", collector=collector.name, problems=error.problems)
-        except Locked as error:
-            log.warning("collector.busy", collector=collector.name, reason=str(error))
-            return False
-        except Cancelled:
-            log.info("collector.cancelled", collector=collector.name, remedy="it is made up at the next start")
-            return False
-        except StateBroken as error:
-            self._break(error)
-            return False
-        except Exception:  # around this job: one broken collector must not end the agent
-            log.exception("collector.failed", collector=collector.name)
-        return True
-
-    def _start_later(self, name: str, reason: str) -> None:
-        log.warning("collector.postponed", collector=name, again_in=_POSTPONED, reason=reason)
-        again = datetime.now(UTC) + timedelta(seconds=_POSTPONED)
-        self._scheduler.add_job(
-            self._start, "date", [name], run_date=again, id=f"collector {name} again", replace_existing=True,
-            misfire_grace_time=None,
-        )  # fmt: skip
-
-    def _controls(self) -> ControlMap | None:
-        """The mapping; None while it is not known."""
-        controls, away = connect.control_map(self._loaded, self._token)
-        return None if away and controls.discovery is None else controls
-
-    def _run(self, collector: Collector, types: Kinds) -> None:
-        controls, away = connect.control_map(self._loaded, self._token)
-        if away and controls.discovery is None and not all(map(controls.has_place_for, collector.types)):
-            raise _NothingMapped(f"the controls were never read yet: {away}")
-        begun = time.monotonic()
-        report = run_collector(self._loaded, self._store, collector, controls, cancelled=self._cancelled, types=types)
+    def _collected(self, report: "Report", seconds: float) -> None:
         if self._metrics:
-            self._metrics.collected(report, time.monotonic() - begun)
+            self._metrics.collected(report, seconds)
 
     # ── delivering ──
 
@@ -325,10 +238,6 @@ class Daemon:
             upkeep(self._loaded, self._store, now=time.time())
         except (OSError, StateUnusable) as error:
             log.error("upkeep.failed", reason=str(error), remedy="none needed if it passes: it is done again tomorrow")
-
-
-class _NothingMapped(Exception):
-    """It is not known yet where evidence belongs: a run now would find nothing to do, and count as one."""
 
 
 def run(loaded: Loaded) -> None:

@@ -1,0 +1,161 @@
+"""The service's collections: when each is due, one at a time of each collector, and what is made up for."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from agent import connect, schedule
+from agent.config import Collector, ConfigurationInvalid, Loaded
+from agent.controls import ControlMap
+from agent.event_loop import in_own_thread
+from agent.lock import Locked
+from agent.overlap import Kinds, rest, together
+from agent.report import Report
+from agent.run import run_collector
+from agent.runs import Runs
+from agent.store import DiskFull, StateBroken, Store
+from agent.token import Token
+from collectors.contract import Cancelled, EvidenceType
+
+log = structlog.get_logger()
+
+_POSTPONED = 60.0  # seconds before a collector that could not run as yet tries again
+
+
+class Collecting:
+    """Runs of collectors, in threads, until they are `cancelled`; all else here runs on the event loop.
+
+    `observe` is told of each report and how many seconds it took, `broken` of a disk that failed.
+    """
+
+    def __init__(
+        self,
+        loaded: Callable[[], Loaded],
+        store: Store,
+        token: Token,
+        *,
+        scheduler: AsyncIOScheduler,
+        cancelled: threading.Event,
+        observe: Callable[[Report, float], None],
+        broken: Callable[[StateBroken], None],
+    ) -> None:
+        self._loaded = loaded
+        self._store = store
+        self._token = token
+        self._scheduler = scheduler
+        self._cancelled = cancelled
+        self._observe = observe
+        self._broken = broken
+        self._tasks: dict[str, asyncio.Task[bool]] = {}
+        self._kinds: dict[str, Kinds] = {}
+        self._afterwards: dict[str, Kinds] = {}
+
+    @property
+    def under_way(self) -> Collection[str]:
+        """The collectors that are at work now."""
+        return self._tasks.keys()
+
+    async def ended(self) -> None:
+        """Returns once what is under way is over."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def schedule(self) -> None:
+        """Schedules all collectors. A run that was missed while nobody was here, or never was, is made up once, now."""
+        self._afterwards.clear()
+        for collector in self._loaded().enabled:
+            if self._is_missed(collector):
+                self.begin(collector.name)
+            self._scheduler.add_job(
+                self._start, collector.due, [collector.name], id=f"collector {collector.name}", misfire_grace_time=None,
+                coalesce=True,
+            )  # fmt: skip
+
+    def _is_missed(self, collector: Collector) -> bool:
+        last = Runs(self._store).latest(collector.name, finished=True)
+        started = datetime.fromtimestamp(last.started_at, UTC) if last else None
+        return schedule.is_missed(collector.due, started, datetime.now(UTC))
+
+    async def _start(self, name: str) -> None:
+        """A job that ends at once: the scheduler would cancel what it waits for, where it is shut down."""
+        self.begin(name)
+
+    async def collect(self, name: str, types: Sequence[EvidenceType[Any]]) -> bool:
+        """Collects some evidence types, once what the collector is at is over; whether it came to its end."""
+        while under_way := self._tasks.get(name):
+            await asyncio.wait({under_way})
+        if self._cancelled.is_set() or name not in self._loaded().collectors:
+            return False
+        self.begin(name, types)
+        return await self._tasks[name]
+
+    def begin(self, name: str, types: Kinds = None) -> None:
+        """Where the collector is at work, what that run leaves is begun behind it."""
+        if name in self._tasks:
+            left = rest(types, self._kinds[name])
+            self._afterwards[name] = together(self._afterwards.get(name, ()), left)
+            then = "it begins when that is over" if left is None or left else "that one reads the same"
+            log.info("collector.busy", collector=name, reason=f"its last run is still under way; {then}")
+            return
+        task = asyncio.get_running_loop().create_task(self._run_once(self._loaded().collectors[name], types))
+        self._tasks[name], self._kinds[name] = task, types
+        task.add_done_callback(lambda _: self._ended(name))
+
+    def _ended(self, name: str) -> None:
+        del self._tasks[name], self._kinds[name]
+        types = self._afterwards.pop(name, ())
+        if (types is None or types) and name in self._loaded().collectors and not self._cancelled.is_set():
+            self.begin(name, types)
+
+    async def _run_once(self, collector: Collector, types: Kinds) -> bool:
+        """Whether the run came to its end, whatever that was. One of all types that did not is made up for."""
+        try:
+            await in_own_thread(self._run, collector, types)
+        except (_NothingMapped, DiskFull) as error:
+            if types is None:
+                self._start_later(collector.name, str(error))
+            return False
+        except ConfigurationInvalid as error:
+            log.error("collector.unusable", collector=collector.name, problems=error.problems)
+        except Locked as error:
+            log.warning("collector.busy", collector=collector.name, reason=str(error))
+            return False
+        except Cancelled:
+            log.info("collector.cancelled", collector=collector.name, remedy="it is made up at the next start")
+            return False
+        except StateBroken as error:
+            self._broken(error)
+            return False
+        except Exception:  # around this job: one broken collector must not end the agent
+            log.exception("collector.failed", collector=collector.name)
+        return True
+
+    def _start_later(self, name: str, reason: str) -> None:
+        log.warning("collector.postponed", collector=name, again_in=_POSTPONED, reason=reason)
+        again = datetime.now(UTC) + timedelta(seconds=_POSTPONED)
+        self._scheduler.add_job(
+            self._start, "date", [name], run_date=again, id=f"collector {name} again", replace_existing=True,
+            misfire_grace_time=None,
+        )  # fmt: skip
+
+    def controls(self) -> ControlMap | None:
+        """The mapping; None while it is not known."""
+        controls, away = connect.control_map(self._loaded(), self._token)
+        return None if away and controls.discovery is None else controls
+
+    def _run(self, collector: Collector, types: Kinds) -> None:
+        controls, away = connect.control_map(self._loaded(), self._token)
+        if away and controls.discovery is None and not all(map(controls.has_place_for, collector.types)):
+            raise _NothingMapped(f"the controls were never read yet: {away}")
+        begun = time.monotonic()
+        report = run_collector(self._loaded(), self._store, collector, controls, cancelled=self._cancelled, types=types)
+        self._observe(report, time.monotonic() - begun)
+
+
+class _NothingMapped(Exception):
+    """It is not known yet where evidence belongs: a run now would find nothing to do, and count as one."""
