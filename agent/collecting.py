@@ -85,6 +85,11 @@ class Collecting:
         """A job that ends at once: the scheduler would cancel what it waits for, where it is shut down."""
         self.begin(name)
 
+    async def _start_missed(self, name: str) -> None:
+        """Unless another process has made up for it."""
+        if self._is_missed(self._loaded().collectors[name]):
+            self.begin(name)
+
     async def collect(self, name: str, types: Sequence[EvidenceType[Any]]) -> bool:
         """Collects some evidence types, once what the collector is at is over; whether it came to its end."""
         while under_way := self._tasks.get(name):
@@ -116,15 +121,12 @@ class Collecting:
         """Whether the run came to its end, whatever that was. One of all types that did not is made up for."""
         try:
             await in_own_thread(self._run, collector, types)
-        except (_NothingMapped, DiskFull) as error:
+        except (_NothingMapped, DiskFull, Locked) as error:
             if types is None:
                 self._start_later(collector.name, str(error))
             return False
         except ConfigurationInvalid as error:
             log.error("collector.unusable", collector=collector.name, problems=error.problems)
-        except Locked as error:
-            log.warning("collector.busy", collector=collector.name, reason=str(error))
-            return False
         except Cancelled:
             log.info("collector.cancelled", collector=collector.name, remedy="it is made up at the next start")
             return False
@@ -139,7 +141,7 @@ class Collecting:
         log.warning("collector.postponed", collector=name, again_in=_POSTPONED, reason=reason)
         again = datetime.now(UTC) + timedelta(seconds=_POSTPONED)
         self._scheduler.add_job(
-            self._start, "date", [name], run_date=again, id=f"collector {name} again", replace_existing=True,
+            self._start_missed, "date", [name], run_date=again, id=f"collector {name} again", replace_existing=True,
             misfire_grace_time=None,
         )  # fmt: skip
 

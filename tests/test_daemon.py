@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from agent.exit import Exit
+from agent.lock import lock
 from agent.sandbox.options import Options
 from agent.sandbox.server import running
 from agent.store import DATABASE
@@ -154,6 +155,14 @@ def test_a_collector_may_have_any_name(agent, name):
     agent.configure(f'[collectors.{name}]\nsource = "manual"\npath = "evidence"\n')
     with agent.started("run") as daemon:
         daemon.saw("evidence.accepted", times=2)
+        assert daemon.stop() == Exit.WELL
+
+
+def test_a_run_that_finds_its_collector_taken_is_put_off(agent):
+    """Where somebody collects by hand, be it some types only, the service's own run is tried again."""
+    agent.state.mkdir()
+    with lock(agent.state, "collector-manual"), agent.started("run") as daemon:
+        daemon.saw("collector.postponed", collector="manual", again_in=60.0)
         assert daemon.stop() == Exit.WELL
 
 
