@@ -14,6 +14,7 @@ import h11
 import httpx
 
 _CHUNK = 65_536  # bytes that are written or read at once
+_LARGEST = 16_000_000  # bytes of an answer: the API's are pages of a list at most, but a proxy may send anything
 _PARTING = 1.0  # seconds that a connection is given to close in order
 
 
@@ -95,6 +96,8 @@ class Direct:
                     pass
                 case h11.Data() as data:
                     body += data.data
+                    if len(body) > _LARGEST:
+                        raise httpx.RemoteProtocolError(f"the answer is longer than {_LARGEST:,} bytes")
                 case h11.EndOfMessage() if response is not None:
                     headers = response.headers.raw_items()
                     return httpx.Response(response.status_code, headers=headers, content=bytes(body), request=request)

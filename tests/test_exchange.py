@@ -78,6 +78,16 @@ def test_silence_ends(token_file):
             asyncio.run(submit(Token(token_file), url, timeout=0.05))
 
 
+def test_an_answer_without_an_end_fills_no_memory(token_file):
+    """More than the API ever answers is taken for no answer."""
+    with (
+        serving(Answer(200, b" " * 17_000_000)) as server,
+        Client(Token(token_file), base_url=server.url, attempts=1) as client,
+        pytest.raises(NoAnswer, match="longer than 16,000,000 bytes"),
+    ):
+        client.control("c")
+
+
 def test_dripping_ends(token_file):
     """An answer that comes a byte at a time is given up when the whole time is over, though it is never silent."""
     with serving(Answer(200, b" " * 1000, drip=0.02)) as server:
