@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
+import structlog
 from pydantic import ValidationError
 
 from agent import connect
@@ -23,6 +24,7 @@ from agent.controls import ControlMap, Discovery
 from agent.coverage import Known, cover
 from agent.endpoints import submit_evidence
 from agent.errors import BadRequest, ChequrError, Forbidden, TokenUnusable, Unauthorized, UnprocessableEntity
+from agent.observe import failure
 from agent.outbox import Outbox
 from agent.seal import fingerprint, public_half, signing_key
 from agent.store import StateUnusable, Store
@@ -33,6 +35,8 @@ from collectors import registry
 from collectors.contract import EvidenceType, Period, Run, Target, Unreachable, explain
 from collectors.errors import AccessDenied, CollectionError, Gap, Invalid
 from collectors.secret import SecretMissing
+
+log = structlog.get_logger()
 
 Level = Literal["good", "note", "bad"]
 
@@ -298,6 +302,9 @@ def _first_gap(kind: EvidenceType[Any], target: Target) -> Gap | None:
         return error.gap()
     except ValidationError as error:
         return Invalid(explain(error)).gap()
+    except Exception as error:  # around this job: a broken evidence type must not keep the rest from being looked at
+        log.exception("evidence_type.failed", evidence_type=kind.id, target=target.id)
+        return failure(kind, error)
     return first if isinstance(first, Gap) else None
 
 

@@ -160,7 +160,7 @@ def _read(
         return None, False
     except Exception as error:  # around this job: a broken evidence type must not end the others
         log.exception("evidence_type.failed", evidence_type=kind.id, target=target.id)
-        told.add(_failure(kind, error))
+        told.add(failure(kind, error))
         return None, True
 
 
@@ -176,7 +176,8 @@ def _read_whole(kind: EvidenceType[Any], target: Target, period: Period | None, 
         told.add(Invalid(explain(error)).gap())
 
 
-def _failure(kind: EvidenceType[Any], error: Exception) -> Gap:
+def failure(kind: EvidenceType[Any], error: Exception) -> Gap:
+    """What a broken evidence type leaves unseen."""
     return Gap(
         kind="failed",
         resource=None,

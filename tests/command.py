@@ -199,7 +199,7 @@ class Process:
 
     def count(self, event: str, **facts: Any) -> int:
         """How often it has logged an event with these facts."""
-        return sum(told["event"] == event and facts.items() <= told.items() for told in self.events)
+        return sum(told.get("event") == event and facts.items() <= told.items() for told in self.events)
 
     def saw(self, event: str, times: int = 1, **facts: Any) -> None:
         """Waits until it has logged an event with these facts so often."""

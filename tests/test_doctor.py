@@ -10,7 +10,7 @@ from agent.exit import Exit
 from agent.sandbox.options import Options
 from agent.sandbox.server import running
 from tests import loopback
-from tests.command import UNSET, make_agent
+from tests.command import ROOT, UNSET, make_agent
 from tests.fakes.aws import ENVIRONMENT, ROLE, SECOND_ACCOUNT, serving
 from tests.fakes.okta import Fault, Okta, said
 
@@ -177,6 +177,19 @@ def test_a_control_that_the_workspace_does_not_have_is_bad(agent, discover):
     assert bad["mapping"] == "[controls.map] okta_user_mfa names ctrl_ac_80, which the workspace does not have"
     folder = bad.get("collector manual, ctrl_none/a.csv")
     assert folder == ("the workspace has no control ctrl_none" if discover == "true" else None)
+
+
+def test_an_evidence_type_that_is_broken_keeps_nothing_from_being_looked_at(agent):
+    """A fault of its author's is a finding; the others follow."""
+    agent.environment["PYTHONPATH"] = f"{ROOT}:{ROOT}/tests/third_party"
+    broken = '[collectors.acme]\ntypes = ["acme_door_hinges"]\ntrouble = {hinges = "broken"}\n'
+    agent.configure(f'{broken}[collectors.manual]\npath = "evidence"\n')
+    with agent.started("doctor", "--json") as doctor:
+        assert doctor.ended() == Exit.DIFFERENCE
+        found = {finding["subject"]: finding["message"] for finding in doctor.events if "subject" in finding}
+    assert doctor.count("evidence_type.failed") == 1
+    assert found["collector acme, north, acme_door_hinges"] == "failed: acme_door_hinges broke: ZeroDivisionError"
+    assert found["collector manual"] == "2 of 2 places can be seen in full"
 
 
 def test_a_folder_that_is_not_there_is_bad(agent):

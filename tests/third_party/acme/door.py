@@ -60,6 +60,8 @@ def _meet(trouble: str | None) -> None:
 @evidence("acme:ListDoors")
 def hinges(building: Building) -> Iterator[Lock]:
     """The hinges of a building's doors."""
+    if building.trouble.get("hinges") == "broken":
+        raise ZeroDivisionError("hunter2")
     for door in building.reads.read("acme:ListDoors", {}, lambda: [1, 2, 3], permission="acme:ListDoors"):
         yield Lock(number=door)
 
