@@ -9,6 +9,7 @@ from agent.cadence import freshness, length, word
 from agent.config import Loaded, nearest
 from agent.controls import ControlMap, KnownControl
 from agent.ledger import Latest
+from agent.words import count
 from collectors import registry
 
 State = Literal["fresh", "due", "stale", "never", "unknown"]
@@ -63,7 +64,10 @@ class Known:
 
 @dataclass(frozen=True)
 class Coverage:
-    """One control. `collected_at` is when what is oldest of its last evidence was, `state` that against its cadence."""
+    """One control. `collected_at` is when what is oldest of its last evidence was, `state` that against its cadence.
+
+    `gaps` are those in the last evidence of each type.
+    """
 
     control_id: str
     framework: str
@@ -76,6 +80,7 @@ class Coverage:
     evidence_id: str | None
     collected_at: str | None
     state: State
+    gaps: int
     status: str | None
 
 
@@ -83,15 +88,15 @@ class Coverage:
 class Lack:
     """One thing that is missing, and what to do about it."""
 
-    kind: Literal["evaluator", "control", "collector", "cadence", "evidence", "expiry", "mapping"]
+    kind: Literal["evaluator", "control", "collector", "cadence", "evidence", "gaps", "expiry", "mapping"]
     subject: str
     message: str
     remedy: str
 
     @property
     def is_note(self) -> bool:
-        """Whether no control goes without evidence for it: a type that none asks for, a word that is not known."""
-        return self.kind in ("control", "cadence")
+        """Whether no control goes without evidence for it: a gap, a type that none asks for, an unknown word."""
+        return self.kind in ("control", "cadence", "gaps")
 
 
 def cover(known: Known, *, now: datetime) -> tuple[list[Coverage], list[Lack]]:
@@ -141,6 +146,7 @@ def _covered(
         oldest.evidence_id if oldest else None,
         oldest.collected_at if oldest else None,
         _state(oldest, control.cadence, now),
+        sum(each.gaps for each in latest),
         known.statuses.get(control.id),
     )
 
@@ -196,6 +202,9 @@ def _lacks_of(row: Coverage, known: Known) -> Iterator[Lack]:
     elif row.state == "stale":
         remedy = "`chequr-agent status` says when its collector runs, and what holds delivery."
         yield Lack("evidence", row.control_id, f"its evidence is stale: it is wanted {row.cadence}", remedy)
+    if row.gaps:
+        message = f"its last evidence is incomplete: {count(row.gaps, 'gap')}"
+        yield Lack("gaps", row.control_id, message, "`chequr-agent doctor` says what could not be seen, and why.")
 
 
 def _meant(evaluator: str, types: Iterable[str]) -> str:

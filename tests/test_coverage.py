@@ -1,8 +1,10 @@
 """What the workspace needs and whether it gets it."""
 
+import re
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -133,6 +135,13 @@ def test_what_else_lacks():
     ]  # fmt: skip
 
 
+def test_evidence_with_gaps_is_no_more_than_that():
+    """What could not be seen is told of evidence that is fresh, so that it does not read as a pass."""
+    (row,), lacks = covered(control(), seen=[replace(latest(), gaps=2)])
+    assert (row.state, row.gaps) == ("fresh", 2)
+    assert lacks == [("gaps", "ctrl_1", "its last evidence is incomplete: 2 gaps")]
+
+
 def test_what_is_only_a_note():
     """A type that no control asks for, or a word that is not known, leaves no control without evidence."""
     notes = {Lack(kind, "s", "m", "r").is_note: kind for kind in ("control", "evidence")}
@@ -165,10 +174,14 @@ def test_coverage_is_told(tmp_path, sandbox):
     """The command tells every control and what lacks, ends with 4 for that, and tells it without the API, too."""
     agent = make_agent(tmp_path, sandbox)
     agent.put("ctrl_gv_01/policy.txt.meta.toml", "expires = 2026-05-01\n")
+    agent.put("ctrl_hr_01/training.csv")
+    agent.put("ctrl_hr_01/training.csv.meta.toml", 'title = "half')
     agent.run("collect")
     done = agent.run("controls", "coverage")
     assert done.code == Exit.DIFFERENCE
-    assert "20 controls: " in done.out
+    assert re.search(
+        r"20 controls: \d with fresh evidence, 1 of them with gaps; \d+ things lacking, 1 note\.", done.out
+    )
     assert "ctrl_ac_02: no collector here has aws_s3_bucket_encryption" in done.out
     told = agent.run("controls", "coverage", "--json").json
     rows = {row["control_id"]: row for row in told["controls"]}

@@ -83,7 +83,17 @@ def _tell(rows: "Sequence[Coverage]", lacks: "Sequence[Lack]", away: Exception |
     if as_json:
         print_json({"controls": [asdict(row) for row in rows], "lacks": [asdict(lack) for lack in lacks]})
         return
-    headings = ("control", "what it asks for", "evidence", "by", "last collected", "wanted", "evidence is", "status")
+    headings = (
+        "control",
+        "what it asks for",
+        "evidence",
+        "by",
+        "last collected",
+        "wanted",
+        "evidence is",
+        "gaps",
+        "status",
+    )
     table(
         headings,
         (
@@ -95,13 +105,17 @@ def _tell(rows: "Sequence[Coverage]", lacks: "Sequence[Lack]", away: Exception |
                 when(datetime.fromisoformat(row.collected_at) if row.collected_at else None),
                 row.cadence or "-",
                 row.state,
+                row.gaps or "",
                 row.status or "-",
             )
             for row in rows
         ),
+        right=("gaps",),
     )
-    fresh = sum(row.state == "fresh" for row in rows)
-    say(f"{count(len(rows), 'control')}: {fresh} with fresh evidence; {count(len(lacks), 'thing')} lacking.")
+    fresh = [row for row in rows if row.state == "fresh"]
+    gaps, notes = sum(row.gaps > 0 for row in fresh), sum(lack.is_note for lack in lacks)
+    told = f"{len(fresh)} with fresh evidence{f', {gaps} of them with gaps' if gaps else ''}"
+    say(f"{count(len(rows), 'control')}: {told}; {count(len(lacks) - notes, 'thing')} lacking, {count(notes, 'note')}.")
     for lack in lacks:
         say(f"  {'(note) ' if lack.is_note else ''}{lack.subject}: {lack.message}")
         say(f"    {lack.remedy}")

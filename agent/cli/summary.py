@@ -105,7 +105,7 @@ def _print_gaps(reports: Iterable[Report]) -> None:
         say(f"  {observed.evidence_type} {gap.resource or observed.target}: {gap.kind}: {gap.message}")
         say(f"    {gap.remedy}")
     if total > _GAPS_SHOWN:
-        say(f"  and {total - _GAPS_SHOWN:,} more; `chequr-agent outbox show` and the payloads have them all.")
+        say(f"  and {total - _GAPS_SHOWN:,} more; `chequr-agent collect --dry-run` prints payloads with all of them.")
     say()
 
 
