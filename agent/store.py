@@ -55,6 +55,12 @@ class StateBroken(StateUnusable):
     remedy = "start the agent again: it finds out what the disk has; if it stays, the disk is broken"
 
 
+class StateNewer(StateUnusable):
+    """A newer agent made the database; it is left as it is."""
+
+    remedy = "upgrade this one"
+
+
 class DiskFull(StateUnusable):
     """There is no room left for a write, not even where the ballast was."""
 
@@ -333,7 +339,7 @@ class Store:
             database.examine_file(self._path)
         database.configure(self._connection, shared=bool(self.shared_kind))
         if database.is_newer(self._connection):
-            raise StateUnusable(self._path, "a newer agent made it; upgrade this one")
+            raise StateNewer(self._path, "a newer agent made it")
         if is_first:
             database.examine(self._connection, self._path)
         database.prepare(self._connection)

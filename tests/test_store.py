@@ -9,7 +9,7 @@ import pytest
 
 from agent.controls import Discovery
 from agent.lock import Locked, lock
-from agent.store import DATABASE, StateUnusable, Store
+from agent.store import DATABASE, StateNewer, StateUnusable, Store
 
 
 def _mode(path):
@@ -101,8 +101,9 @@ def test_a_newer_schema_is_refused(tmp_path):
     connection = sqlite3.connect(tmp_path / DATABASE)
     connection.execute("PRAGMA user_version=99")
     connection.close()
-    with pytest.raises(StateUnusable, match="a newer agent made it; upgrade this one"):
+    with pytest.raises(StateNewer, match="a newer agent made it") as refused:
         Store(tmp_path)
+    assert refused.value.remedy == "upgrade this one"
 
 
 def _somebody_elses(path):
