@@ -90,7 +90,10 @@ RECEIPT = "SELECT accepted_at FROM ledger WHERE evidence_id = ?"
 SET_HOLD = """
     INSERT INTO hold VALUES (1, ?, ?, ?) ON CONFLICT DO UPDATE SET status = excluded.status, reason = excluded.reason
 """
-COUNTS = "SELECT state, count(*) AS items, sum(size) AS bytes, min(queued_at) AS oldest FROM item GROUP BY state"
+COUNTS = """
+    SELECT state, count(*) AS items, sum(iif(state = 'discarded', 0, size)) AS bytes, min(queued_at) AS oldest
+    FROM item GROUP BY state
+"""
 LAST_QUEUED = "SELECT collector, evidence_type, max(queued_at) AS at FROM item GROUP BY collector, evidence_type"
 COUNT_OWED = f"SELECT count(*) FROM item INDEXED BY item_owed WHERE {_OWED}"
 COUNT_OTHER = f"SELECT count(*) FROM item INDEXED BY item_other WHERE {_OTHER}"

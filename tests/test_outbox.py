@@ -248,6 +248,7 @@ def test_discard(outbox):
         outbox.discard(first)
     outbox.discard(second)
     assert (outbox.item(second).state, outbox.body(second)) == ("discarded", None)
+    assert (outbox.counts()["discarded"].items, outbox.counts()["discarded"].bytes) == (1, 0)
     assert outbox.retry([second], now=NOW) == 0
     with pytest.raises(UnknownItem, match="no item 99"):
         outbox.discard(99)
