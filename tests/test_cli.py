@@ -673,6 +673,20 @@ def test_a_full_disk_behind_standard_output_is_told(delivered):
     assert done.err == "chequr-agent: this machine refuses: [Errno 28] No space left on device\n"
 
 
+def test_a_delivery_that_is_stopped_says_what_it_waits_for(tmp_path):
+    """Ctrl-C sends nothing more, says that what is under way gets its answer, and ends with what is left."""
+    with running(Options()) as slow:
+        agent = make_agent(tmp_path, slow)
+        agent.run("collect", "--no-deliver")
+        slow.faults = ["slow:2s@/v1/evidence"]
+        with agent.started("deliver") as process:
+            eventually(lambda: slow.calls["POST /v1/evidence"], "a request is under way")
+            process.signal(signal.SIGINT)
+            assert process.ended() in (Exit.WELL, Exit.UNDELIVERED)
+        assert "chequr-agent: stopping; what is under way gets its answer first, which takes 60 s" in process.text
+        assert "accepted." in process.text
+
+
 def test_the_status_is_watched(agent):
     """With --watch it is shown again and again, and Ctrl-C ends it well."""
     with agent.started("status", "--watch", "--json") as process:

@@ -74,15 +74,22 @@ async def _drain(
     settled: Counter[type],
     watch: Callable[[Item, Settlement], None] | None,
 ) -> Outcome:
+    from agent.cli.output import span, warn
+
     def observe(item: Item, settlement: Settlement) -> None:
         settled[type(settlement)] += 1
         if watch:
             watch(item, settlement)
 
+    def stop() -> None:
+        longest = span(loaded.config.chequr.timeout.total_seconds())
+        warn(f"stopping; what is under way gets its answer first, which takes {longest} at most")
+        deliverer.stop()
+
     deliverer, client = connect.deliverer(loaded, store, connect.token(loaded), observe)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, deliverer.stop)
+        loop.add_signal_handler(number, stop)
     async with client:
         return await deliverer.drain(patience=patience)
 
