@@ -102,6 +102,10 @@ def test_each_collector_of_a_type_counts():
             control(evaluator="aws_s3_bucket_encrypton"), {"collected": ()},
             ("evaluator", f"no evidence type is called aws_s3_bucket_encrypton (did you mean {S3}?), which it wants"),
         ),
+        (
+            control(evaluator="gcp_s3_bucket_encryption"), {"collected": ()},
+            ("evaluator", "no evidence type is called gcp_s3_bucket_encryption, which it wants"),
+        ),
         (control(evaluator=None), {"collected": ()}, ("evidence", "it has no evaluator, and no evidence is for it")),
         (control(evaluator="manual"), {"collected": ()}, ("evidence", "it wants manual, and no evidence is for it")),
         (
