@@ -15,7 +15,7 @@ from agent.config import Collector, ConfigurationInvalid, Loaded
 from agent.controls import ControlMap
 from agent.event_loop import in_own_thread
 from agent.lock import Locked
-from agent.overlap import Kinds, rest, together
+from agent.overlap import Ending, Kinds, rest, together
 from agent.report import Report
 from agent.run import run_collector
 from agent.runs import Runs
@@ -52,7 +52,7 @@ class Collecting:
         self._cancelled = cancelled
         self._observe = observe
         self._broken = broken
-        self._tasks: dict[str, asyncio.Task[bool]] = {}
+        self._tasks: dict[str, asyncio.Task[Ending]] = {}
         self._kinds: dict[str, Kinds] = {}
         self._afterwards: dict[str, Kinds] = {}
 
@@ -90,12 +90,12 @@ class Collecting:
         if self._is_missed(self._loaded().collectors[name]):
             self.begin(name)
 
-    async def collect(self, name: str, types: Sequence[EvidenceType[Any]]) -> bool:
-        """Collects some evidence types, once what the collector is at is over; whether it came to its end."""
+    async def collect(self, name: str, types: Sequence[EvidenceType[Any]]) -> Ending:
+        """Collects some evidence types, once what the collector is at is over."""
         while under_way := self._tasks.get(name):
             await asyncio.wait({under_way})
         if self._cancelled.is_set() or name not in self._loaded().collectors:
-            return False
+            return "put off"
         self.begin(name, types)
         return await self._tasks[name]
 
@@ -117,25 +117,27 @@ class Collecting:
         if (types is None or types) and name in self._loaded().collectors and not self._cancelled.is_set():
             self.begin(name, types)
 
-    async def _run_once(self, collector: Collector, types: Kinds) -> bool:
-        """Whether the run came to its end, whatever that was. One of all types that did not is made up for."""
+    async def _run_once(self, collector: Collector, types: Kinds) -> Ending:
+        """A run of all types that is put off is made up for."""
         try:
             await in_own_thread(self._run, collector, types)
         except (_NothingMapped, DiskFull, Locked) as error:
             if types is None:
                 self._start_later(collector.name, str(error))
-            return False
-        except ConfigurationInvalid as error:
-            log.error("collector.unusable", collector=collector.name, problems=error.problems)
+            return "put off"
         except Cancelled:
             log.info("collector.cancelled", collector=collector.name, remedy="it is made up at the next start")
-            return False
+            return "put off"
         except StateBroken as error:
             self._broken(error)
-            return False
+            return "put off"
+        except ConfigurationInvalid as error:
+            log.error("collector.unusable", collector=collector.name, problems=error.problems)
         except Exception:  # around this job: one broken collector must not end the agent
             log.exception("collector.failed", collector=collector.name)
-        return True
+        else:
+            return "over"
+        return "failed"
 
     def _start_later(self, name: str, reason: str) -> None:
         log.warning("collector.postponed", collector=name, again_in=_POSTPONED, reason=reason)

@@ -1,14 +1,17 @@
-"""What a run of a collector leaves to another one that is wanted meanwhile. Pure.
+"""How runs of one collector stand to each other: what one leaves to another that is wanted meanwhile. Pure.
 
 Runs are told by the evidence types that they read; `None` are all of a collector, `()` is no run at all.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from collectors.contract import EvidenceType
 
 Kinds = Sequence[EvidenceType[Any]] | None
+
+Ending = Literal["over", "failed", "put off"]
+"""What became of a run that was wanted: it read what it could, it broke and would again, or it could not be as yet."""
 
 
 def rest(wanted: Kinds, under_way: Kinds) -> Kinds:

@@ -17,16 +17,18 @@ import structlog
 from agent.config import ConfigurationInvalid, Loaded
 from agent.controls import ControlMap
 from agent.events import Events, Received
+from agent.overlap import Ending
 from agent.store import StateUnusable
 from collectors.contract import EvidenceType
 
 log = structlog.get_logger()
 
 Kinds = Sequence[EvidenceType[Any]]
-Collect = Callable[[str, Kinds], Awaitable[bool]]
+Collect = Callable[[str, Kinds], Awaitable[Ending]]
 
 _GATHER = 1.0  # seconds that a drift waits for others
 _APART = 60.0  # seconds between two runs
+_DONE: Mapping[Ending, str] = {"over": "collected anew by", "failed": "the log says what broke in the run of"}
 _NOBODY = "no collector here has evidence for it"
 
 
@@ -95,8 +97,8 @@ class Reactions:
             log.warning("webhook.postponed", reason="the controls were never read yet", again_in=_APART)
             return
         wanted = concerned(self._loaded(), controls, {drift.subject for drift in drifts if drift.subject})
-        came_to_end = await asyncio.gather(*(self._collect(name, kinds) for name, (kinds, _) in wanted.items()))
-        ended = dict(zip(wanted, came_to_end, strict=True))
+        endings = await asyncio.gather(*(self._collect(name, kinds) for name, (kinds, _) in wanted.items()))
+        ended = dict(zip(wanted, endings, strict=True))
         outcomes = {drift.number: _outcome(drift.subject, wanted, ended) for drift in drifts}
         done = {number: outcome for number, outcome in outcomes.items() if outcome is not None}
         await asyncio.to_thread(self._events.done, done, now=time.time())
@@ -133,9 +135,12 @@ def concerned(loaded: Loaded, controls: ControlMap, drifted: Iterable[str]) -> W
     return found
 
 
-def _outcome(control: str | None, wanted: Wanted, ended: Mapping[str, bool]) -> str | None:
+def _outcome(control: str | None, wanted: Wanted, ended: Mapping[str, Ending]) -> str | None:
     """What was done about a drift; None where it is yet to be done."""
     names = [name for name, (_, controls) in wanted.items() if control in controls]
     if not names:
         return _NOBODY
-    return f"collected anew by {', '.join(names)}" if all(ended[name] for name in names) else None
+    if any(ended[name] == "put off" for name in names):
+        return None
+    told = {words: [name for name in names if ended[name] == ending] for ending, words in _DONE.items()}
+    return "; ".join(f"{words} {', '.join(those)}" for words, those in told.items() if those)

@@ -70,7 +70,8 @@ def test_verdicts_do_not_wait_for_a_run_that_a_drift_asked_for(store):
 
     async def collect(name, _kinds):
         begun.append(name)
-        return await asyncio.to_thread(over.wait)
+        await asyncio.to_thread(over.wait)
+        return "over"
 
     def until():
         eventually(lambda: len(begun) == 2, "both collectors are at work")
@@ -103,3 +104,32 @@ def test_what_fails_for_a_drift_ends_nothing_else(store, error):
         reacting(store, controls, until)
     assert [line["event"] for line in logs] == ["webhook.postponed"]
     assert events.waiting() == 1
+
+
+@pytest.mark.parametrize(
+    ("endings", "told"),
+    [
+        ({"one": "over", "two": "over"}, "collected anew by one, two"),
+        ({"one": "failed", "two": "over"}, "collected anew by two; the log says what broke in the run of one"),
+        ({"one": "over", "two": "put off"}, "waits"),
+    ],
+)
+def test_a_drift_is_answered_by_what_was_done(store, endings, told):
+    """Nothing is called collected that was not: a run that broke says so, and one that is put off leaves it waiting."""
+    events, ended = Events(store), []
+    events.receive(event(1), now=time.time())
+
+    async def collect(name, _kinds):
+        ended.append(name)
+        return endings[name]
+
+    def answer():
+        (kept,) = events.recent(1)
+        return kept.outcome or "waits"
+
+    def until():
+        eventually(lambda: len(ended) == len(endings), "both runs have ended")
+        eventually(lambda: answer() == told, "the drift is answered")
+
+    reacting(store, lambda: ControlMap({}, None), until, collectors=map(collector, endings), collect=collect)
+    assert answer() == told
