@@ -22,7 +22,16 @@ RECEIPTS = "SELECT * FROM ledger ORDER BY seq DESC LIMIT ?"
 RECEIPTS_OF_ITEM = "SELECT * FROM ledger WHERE id = ? LIMIT ?"
 RECEIPTS_OF_SNAPSHOT = "SELECT * FROM ledger WHERE snapshot_id = ? ORDER BY id DESC LIMIT ?"
 COUNT = "SELECT count(*) FROM ledger"
-LATEST = "SELECT * FROM latest ORDER BY control_id, evidence_type, collector"
+# Of all targets: the last instant, and the gaps of what was collected within a day of it, as by the same run.
+LATEST = """
+    SELECT control_id, evidence_type, collector, source, seq, evidence_id, max(collected_at) AS collected_at,
+           sum(gaps) AS gaps
+    FROM (
+        SELECT *, max(collected_at) OVER (PARTITION BY control_id, evidence_type, collector) AS last FROM latest
+    )
+    WHERE collected_at >= strftime('%Y-%m-%dT%H:%M:%fZ', last, '-1 day')
+    GROUP BY control_id, evidence_type, collector ORDER BY control_id, evidence_type, collector
+"""
 DAYS = "SELECT * FROM day WHERE day >= ? ORDER BY day"
 RECEIVED = """
     SELECT * FROM ledger WHERE seq > ? AND seq <= ? AND (created_at >= ? OR created_at IS NULL) ORDER BY seq
@@ -43,6 +52,15 @@ FORGETTABLE = """
     SELECT * FROM ledger WHERE seq < (SELECT min(seq) FROM ledger WHERE id >= ?) ORDER BY seq DESC LIMIT 1
 """
 FORGET = "DELETE FROM ledger WHERE seq <= ?"
+# A target that is read no more; what was collected last of all stays known.
+FORGET_TARGETS = """
+    DELETE FROM latest WHERE seq <= ? AND EXISTS (
+        SELECT 1 FROM latest AS later
+        WHERE (later.control_id, later.evidence_type, later.collector)
+                = (latest.control_id, latest.evidence_type, latest.collector)
+            AND later.collected_at > latest.collected_at
+    )
+"""
 HIGHEST_FORGOTTEN = "SELECT coalesce(max(id), 0) FROM ledger WHERE seq <= ?"
 
 
@@ -65,7 +83,8 @@ class Span:
 class Latest:
     """What one collector collected last, of one type for one control, of all that was accepted.
 
-    A backlog is accepted late, and in any order: how fresh evidence is follows from when it was collected.
+    `gaps` are those at all its targets; all else is of the one that was collected last. A backlog is accepted late, and
+    in any order: how fresh evidence is follows from when it was collected.
     """
 
     control_id: str
@@ -203,4 +222,5 @@ def _forgettable(before: float, connection: Connection) -> Row | None:
 def _forget(connection: Connection, up_to: int) -> tuple[int, int]:
     """How many there were, and the highest number of their items."""
     highest: int = connection.execute(HIGHEST_FORGOTTEN, (up_to,)).fetchone()[0]
+    connection.execute(FORGET_TARGETS, (up_to,))
     return connection.execute(FORGET, (up_to,)).rowcount, highest

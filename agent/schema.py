@@ -68,16 +68,17 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX ledger_snapshot ON ledger (snapshot_id);
     CREATE INDEX ledger_evidence ON ledger (evidence_id);
-    CREATE TABLE latest (                  -- what was collected last, of all that the ledger has, by each collector
+    CREATE TABLE latest (                  -- the snapshot that was collected last at each target, of all in the ledger
         control_id    TEXT NOT NULL,
         evidence_type TEXT NOT NULL,
         collector     TEXT NOT NULL,
+        target        TEXT NOT NULL,
         source        TEXT NOT NULL,
         seq           INTEGER NOT NULL,
         evidence_id   TEXT NOT NULL,
         collected_at  TEXT NOT NULL,        -- in UTC to the millisecond, so that texts are in the order of instants
-        gaps          INTEGER NOT NULL,
-        PRIMARY KEY (control_id, evidence_type, collector)
+        gaps          INTEGER NOT NULL,     -- in all its parts that were accepted
+        PRIMARY KEY (control_id, evidence_type, collector, target)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE day (                     -- what was accepted on each day
         day     INTEGER PRIMARY KEY,        -- UTC, counted from the epoch
@@ -90,12 +91,13 @@ MIGRATIONS = (
     -- is there: what fills the ledger would decide what is done then.
     CREATE TRIGGER ledger_entered AFTER INSERT ON ledger BEGIN
         INSERT OR IGNORE INTO latest
-            VALUES (new.control_id, new.evidence_type, new.collector, new.source, 0, '', '', 0);
+            VALUES (new.control_id, new.evidence_type, new.collector, new.target, new.source, 0, '', '', 0);
         UPDATE latest
             SET source = new.source, seq = new.seq, evidence_id = new.evidence_id, collected_at = new.collected_at,
-                gaps = new.gaps
-            WHERE (control_id, evidence_type, collector) = (new.control_id, new.evidence_type, new.collector)
-                AND (collected_at, seq) < (new.collected_at, new.seq);
+                gaps = new.gaps + iif(collected_at = new.collected_at, gaps, 0)
+            WHERE (control_id, evidence_type, collector, target)
+                    = (new.control_id, new.evidence_type, new.collector, new.target)
+                AND collected_at <= new.collected_at;
         INSERT OR IGNORE INTO day VALUES (cast(new.accepted_at / 86400 AS INTEGER), 0, 0, 0, 0);
         UPDATE day
             SET items = items + 1, records = records + new.records, gaps = gaps + new.gaps, bytes = bytes + new.size

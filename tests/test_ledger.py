@@ -9,7 +9,7 @@ import subprocess
 import zipfile
 from contextlib import closing
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from agent_fixtures import NOW, made
@@ -112,6 +112,35 @@ def test_the_latest_is_what_was_collected_last(store):
     accept(store, 1)
     (latest,) = Ledger(store).latest()
     assert (latest.evidence_id, latest.collected) == ("ev_3", made(3).collected_at)
+
+
+def test_the_gaps_of_all_targets_and_parts_count(store):
+    """A place that could not be seen is not hidden by one that could, as long as it is read; nor a part by another."""
+    outbox, number = Outbox(store), iter(range(1, 100))
+
+    def accept_at(target, *gaps, hours=0):
+        at = datetime(2026, 4, 15, tzinfo=UTC) + timedelta(hours=hours)
+        parts = [replace(made(next(number)), gaps=each, collected_at=at, control_id="ctrl_1") for each in gaps]
+        ids = outbox.put("aws", target, parts, None, now=NOW)
+        outbox.claim(len(ids), now=NOW)
+        outbox.settle([Accept(item, f"ev_{item}", None, None) for item in ids], now=NOW)
+
+    def gaps():
+        (latest,) = Ledger(store).latest()
+        return latest.gaps
+
+    accept_at("north", 2, 3)
+    accept_at("south", 0, hours=1)
+    assert gaps() == 5
+    accept_at("north", 1, hours=24)
+    assert gaps() == 1
+    accept_at("south", 0, hours=24)
+    assert gaps() == 1
+    accept_at("south", 0, hours=49)
+    assert gaps() == 0
+    forget(store, before=NOW + DAY)
+    accept_at("south", 4, hours=30)
+    assert gaps() == 0
 
 
 def test_the_last_receipts_come_first(store):
