@@ -7,6 +7,7 @@ the last lines, which tells less than there is, and never more.
 import json
 import os
 import zlib
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,15 +60,16 @@ class Mark:
         """The items up to a number are known to be gone: their receipts were kept for long enough."""
         self._append([{"forgotten": up_to}])
 
-    def read(self) -> tuple[list[Put], int]:
-        """The puts that it tells of, oldest first, and the number up to which items were forgotten."""
-        try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            return [], 0
-        told = [line for line in map(_told, content.split(b"\n")) if line is not None]
-        forgotten = max((line["forgotten"] for line in told if "forgotten" in line), default=0)
-        return [Put(**line) for line in told if "first" in line], forgotten
+    def read(self, last: int | None = None) -> tuple[list[Put], int]:
+        """The puts that it tells of, or the `last` ones, oldest first; and up to which number items were forgotten."""
+        puts, forgotten = deque[Put](maxlen=last), 0
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            for told in filter(None, (_told(line.rstrip(b"\n")) for line in file)):
+                if "forgotten" in told:
+                    forgotten = max(forgotten, told["forgotten"])
+                else:
+                    puts.append(Put(**told))
+        return list(puts), forgotten
 
     def last(self) -> int:
         """The highest number that was ever given, as far as the end of this file tells."""
@@ -100,8 +102,7 @@ class Mark:
         file, content = self._opened(), b"".join(map(_line, lines))
         os.write(file, content)
         if os.fstat(file).st_size > _LONGEST:
-            puts, forgotten = self.read()
-            self.rewrite(puts[-_KEPT:], forgotten)
+            self.rewrite(*self.read(_KEPT))
 
     def _opened(self) -> int:
         """The file at its path, which another process may have replaced."""

@@ -295,6 +295,15 @@ def test_a_collection_is_a_table_with_its_receipts(agent, sandbox):
     assert re.search(r"manual_files_content +ctrl_bc_03/restore.csv +2 +1 +ctrl_bc_03 +ev_", out)
 
 
+def test_a_large_collection_is_told_by_evidence_type(agent):
+    """Where there are too many places to read of each, they are told together, with what they came to."""
+    for number in range(99):
+        agent.put(f"ctrl_bc_03/{number}.csv", "day,hours\nmonday,3\n")
+    out = agent.run("collect").out
+    assert re.search(r"manual_files_content +101 places +\d+ +101 +ctrl_bc_03, ctrl_gv_01 +101 receipts", out)
+    assert "restore.csv" not in out
+
+
 def test_what_is_collected_can_be_delivered_later(agent, sandbox):
     """--no-deliver queues only; `deliver` sends."""
     before = len(sandbox.evidence)

@@ -1,6 +1,6 @@
 """What a collection came to, as a table for people and as JSON for programs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,7 @@ from agent.ledger import Ledger
 from agent.report import Observed, Report
 from agent.store import Store
 
+_ROWS = 100  # of the table, before places are told together
 _GAPS_SHOWN = 10
 _NAMED = 5  # evidence types that no control asks for
 
@@ -60,8 +61,9 @@ def print_summary(
 ) -> None:
     """The table, then the gaps, then what to do next."""
     ledger = Ledger(store)
-    rows = [_row(observed, ledger) for report in reports for observed in report.observed if _is_news(observed)]
-    if rows:
+    news = [observed for report in reports for observed in report.observed if _is_news(observed)]
+    if news:
+        rows = (_row(observed, ledger) for observed in news) if len(news) <= _ROWS else _together(news, ledger)
         headings = ("evidence type", "target", "records", "gaps", "parts", "controls", "receipts")
         table(headings, rows, right=("records", "gaps", "parts"))
     unchanged = sum(observed.state == "unchanged" for report in reports for observed in report.observed)
@@ -92,6 +94,18 @@ def _row(observed: Observed, ledger: Ledger) -> tuple[object, ...]:
         controls,
         shown,
     )
+
+
+def _together(news: Iterable[Observed], ledger: Ledger) -> Iterator[tuple[object, ...]]:
+    """A row for each evidence type: nobody reads thousands, and they fill the memory. --json tells of each place."""
+    by_type: dict[str, list[Observed]] = {}
+    for observed in news:
+        by_type.setdefault(observed.evidence_type, []).append(observed)
+    for evidence_type, there in by_type.items():
+        records, gaps, parts = (sum(getattr(each, name) for each in there) for name in ("records", "gaps", "parts"))
+        controls = ", ".join(dict.fromkeys(control for each in there for control in each.controls)) or "-"
+        receipts = count(sum(len(_receipts(each, ledger)) for each in there), "receipt")
+        yield evidence_type, count(len(there), "place"), f"{records:,}", gaps or "", parts or "", controls, receipts
 
 
 def _print_gaps(reports: Iterable[Report]) -> None:
