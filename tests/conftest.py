@@ -1,6 +1,7 @@
 """What all tests share: the doors by which each source's written answers are played."""
 
 import os
+import signal
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -22,6 +23,13 @@ def pytest_chequr_replay(source, answers, settings, run):
     if source not in {"aws", "github", "manual", "okta"}:
         return None
     return import_module(f"replay_{source}").replay(answers, settings, run)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible():
+    """A shell starts what it puts into the background with Ctrl-C ignored, and so would be all that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,8 @@
 """The archive for somebody who helps: enough to help, and nothing secret or collected."""
 
+import sqlite3
 import tarfile
+from contextlib import closing
 
 import pytest
 
@@ -52,6 +54,18 @@ def test_no_secret_is_in_it(agent, tmp_path):
     assert '"chequr.base_url"' in text
     assert "manual_files_content" in text
     assert "HTTPS_PROXY" in text
+
+
+def test_a_state_that_cannot_be_used(agent):
+    """Then above all somebody needs help: what the database would tell is replaced by why it does not."""
+    with closing(sqlite3.connect(agent.state / "state.db")) as newer:
+        newer.execute("PRAGMA user_version = 9")
+    shown = told(agent, "--list").out
+    assert '"unusable": ' in shown
+    assert "a newer" in shown
+    assert [line for line in shown.splitlines() if line.startswith("── ")] == [
+        f"── {name}.json" for name in ("about", "settings", "status", "state")
+    ]
 
 
 def test_it_can_be_looked_at_first(agent):

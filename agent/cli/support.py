@@ -15,7 +15,6 @@ from agent.cli.options import ConfigPath, start, writing
 
 if TYPE_CHECKING:
     from agent.config import Loaded
-    from agent.store import Store
 
 _LIBRARIES = ("aiohttp", "apscheduler", "boto3", "botocore", "httpx", "okta", "pydantic", "pygithub", "zstandard")
 _VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET")
@@ -31,11 +30,8 @@ def support_bundle(config: ConfigPath = None, *, list_: Listed = False, output: 
     No evidence is in it, and secrets are taken out: --list shows it all first.
     """
     from agent.cli.output import say
-    from agent.store import Store
 
-    loaded = start(config, quiet=True)
-    with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
-        contents = dict(_contents(loaded, store))
+    contents = dict(_contents(start(config, quiet=True)))
     if list_:
         for name, text in contents.items():
             say(f"── {name}")
@@ -47,30 +43,43 @@ def support_bundle(config: ConfigPath = None, *, list_: Listed = False, output: 
     say(f"{file}: {', '.join(contents)}. Look at it before you send it: tar -xzOf {file}")
 
 
-def _contents(loaded: "Loaded", store: "Store") -> Iterator[tuple[str, str]]:
+def _contents(loaded: "Loaded") -> Iterator[tuple[str, str]]:
     """The text of each file by its name."""
     from agent.canonical import carriable
     from agent.load import read
-    from agent.outbox import Outbox
     from agent.redaction import redact
     from agent.resolved import resolved
-    from agent.runs import Runs
-    from agent.standing import standing
 
-    outbox = Outbox(store)
     written = read(loaded.path) if loaded.path else {}
     facts: dict[str, Any] = {
         "about.json": _about(),
         "settings.json": [asdict(setting) for setting in resolved(loaded, written, os.environ)],
-        "status.json": standing(loaded, store),
-        "outbox.json": [asdict(item) for item in outbox.items(limit=_SHOWN)],
-        "runs.json": [asdict(run) for run in Runs(store).recent(_SHOWN)],
-        "losses.json": [asdict(loss) for loss in outbox.losses()],
-        "state.json": _folder(store.directory),
+        **_state(loaded),
+        "state.json": _folder(loaded.config.state_dir),
     }
     for name, fact in facts.items():
         clean, _ = redact(carriable(json.loads(json.dumps(fact, default=str))))
         yield name, json.dumps(clean, indent=2, ensure_ascii=False)
+
+
+def _state(loaded: "Loaded") -> dict[str, Any]:
+    """What the database tells; why it does not, where it cannot be used: that is when help is needed."""
+    from agent.outbox import Outbox
+    from agent.runs import Runs
+    from agent.standing import standing
+    from agent.store import StateUnusable, Store
+
+    try:
+        with Store(loaded.config.state_dir, loaded.config.outbox.room) as store:
+            outbox = Outbox(store)
+            return {
+                "status.json": standing(loaded, store),
+                "outbox.json": [asdict(item) for item in outbox.items(limit=_SHOWN)],
+                "runs.json": [asdict(run) for run in Runs(store).recent(_SHOWN)],
+                "losses.json": [asdict(loss) for loss in outbox.losses()],
+            }
+    except StateUnusable as error:
+        return {"status.json": {"unusable": str(error)}}
 
 
 def _about() -> dict[str, Any]:
