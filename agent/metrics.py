@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector as Source
 
 from agent import __version__
 from agent.config import Loaded
+from agent.figures import FIGURES, PREFIX
 from agent.items import Accept, Defer, Item, Lose, Reject, Settlement
 from agent.outbox import Outbox
 from agent.private import whole
@@ -50,25 +51,22 @@ class Metrics:
         self._registry.register(_Standing(loaded, store, rate))
         self._process = CollectorRegistry()  # apart: whoever reads a file of figures has such figures of its own
         ProcessCollector(registry=self._process)
-        one = ("collector",)
-        self._collections = self._counter("collections", "Runs of a collector, by outcome.", *one, "outcome")
+        self._collections = self._counter("collections_total")
+        took = FIGURES["collection_duration_seconds"]
         self._duration = Histogram(
-            "chequr_agent_collection_duration_seconds",
-            "How long a run of a collector took.",
-            one,
-            registry=self._registry,
-            buckets=_BUCKETS,
+            PREFIX + took.name, took.says, took.labels, registry=self._registry, buckets=_BUCKETS
         )
-        self._records = self._counter("records", "Records that were read.", *one, "evidence_type")
-        self._gaps = self._counter("gaps", "What could not be read, by kind.", *one, "kind")
-        self._calls = self._counter("source_calls", "Calls of a source's API.", *one)
-        self._waits = self._counter("source_waits", "Waits that a source imposed.", *one)
-        self._deliveries = self._counter("deliveries", "Answers of the Chequr API, by what became of it.", "outcome")
+        self._records = self._counter("records_total")
+        self._gaps = self._counter("gaps_total")
+        self._calls = self._counter("source_calls_total")
+        self._waits = self._counter("source_waits_total")
+        self._deliveries = self._counter("deliveries_total")
         for outcome in _OUTCOMES.values():  # from 0 on: a series that begins with 1 did not increase, says Prometheus
             self._deliveries.labels(outcome)
 
-    def _counter(self, name: str, help_: str, *labels: str) -> Counter:
-        return Counter(f"chequr_agent_{name}", help_, labels, registry=self._registry)
+    def _counter(self, name: str) -> Counter:
+        figure = FIGURES[name]
+        return Counter(PREFIX + figure.name, figure.says, figure.labels, registry=self._registry)
 
     def collected(self, report: Report, seconds: float) -> None:
         """A run came to its end."""
@@ -119,23 +117,22 @@ class _Standing(Source):
 
     def collect(self) -> Iterator[Metric]:
         outbox = Outbox(self._store)
-        yield _gauge("build_info", "The agent's version.", {__version__: 1.0}, "version")
+        yield _gauge("build_info", {__version__: 1.0})
         counts = outbox.counts()
         items, size = dict.fromkeys(STATES, 0.0), dict.fromkeys(STATES, 0.0)
         items |= {state: float(count.items) for state, count in counts.items()}
         size |= {state: float(count.bytes) for state, count in counts.items()}
         oldest: dict[str, float] = {state: count.oldest for state, count in counts.items() if count.oldest}
-        yield _gauge("outbox_items", "Items that are owed or were refused, by state.", items, "state")
-        yield _gauge("outbox_bytes", "Their request bodies.", size, "state")
-        yield _gauge("outbox_oldest_age_seconds", "How long the oldest waits.", _ages(oldest), "state")
-        yield _gauge("held", "1 where nothing is delivered until somebody acts.", float(outbox.hold() is not None))
-        yield _gauge("lost_items", "Items in loss reports.", float(sum(loss.items for loss in outbox.losses())))
+        yield _gauge("outbox_items", items)
+        yield _gauge("outbox_bytes", size)
+        yield _gauge("outbox_oldest_age_seconds", _ages(oldest))
+        yield _gauge("held", float(outbox.hold() is not None))
+        yield _gauge("lost_items", float(sum(loss.items for loss in outbox.losses())))
         if (rate := self._rate()) is not None:
-            yield _gauge("delivery_rate", "Requests a second that delivery goes at most.", rate)
+            yield _gauge("delivery_rate", rate)
         last = Verified.load(self._store.directory).last
-        at, found = ({"": last.verified_at}, {"": float(last.differences)}) if last else ({}, {})
-        yield _gauge("verified_timestamp_seconds", "When the ledger was last compared with the API.", at)
-        yield _gauge("verify_differences", "Differences that were found then.", found)
+        yield _gauge("verified_timestamp_seconds", {"": last.verified_at} if last else {})
+        yield _gauge("verify_differences", {"": float(last.differences)} if last else {})
         yield from self._runs()
 
     def _runs(self) -> Iterator[Metric]:
@@ -144,15 +141,16 @@ class _Standing(Source):
         finished = {name: run for name in names if (run := runs.latest(name, finished=True))}
         success = {name: at for name in names if (at := runs.last_success(name))}
         ended = {name: run.finished_at for name, run in finished.items() if run.finished_at}
-        yield _gauge("collector_last_end_timestamp_seconds", "When its last run ended.", ended, "collector")
-        about = "When its last run that left no gap ended."
-        yield _gauge("collector_last_success_timestamp_seconds", about, success, "collector")
+        yield _gauge("collector_last_end_timestamp_seconds", ended)
+        yield _gauge("collector_last_success_timestamp_seconds", success)
 
 
-def _gauge(name: str, help_: str, value: float | dict[str, float], label: str = "") -> Metric:
-    family = GaugeMetricFamily(f"chequr_agent_{name}", help_, labels=[label] if label else None)
+def _gauge(name: str, value: float | dict[str, float]) -> Metric:
+    """A family with one value, or with one for each value of its label."""
+    figure = FIGURES[name]
+    family = GaugeMetricFamily(PREFIX + figure.name, figure.says, labels=figure.labels or None)
     for labelled, number in value.items() if isinstance(value, dict) else [("", value)]:
-        family.add_metric([labelled] if label else [], number)
+        family.add_metric([labelled] if figure.labels else [], number)
     return family
 
 

@@ -10,6 +10,7 @@ from agent.reference.commands import cli_markdown
 from agent.reference.configuration import configuration_markdown
 from agent.reference.evidence import evidence_markdown
 from agent.reference.example import config_example
+from agent.reference.figures import metrics_markdown
 from agent.reference.manual import manual_page
 from agent.reference.permissions import permissions_markdown
 from agent.reference.schema import config_schema, record_schema
@@ -27,6 +28,7 @@ def files() -> dict[str, str]:
         **{f"packaging/share/{path}": script for path, script in completions().items()},
         "docs/configuration.md": headed(configuration_markdown()),
         "docs/evidence.md": headed(evidence_markdown()),
+        "docs/metrics.md": headed(metrics_markdown()),
         **{f"docs/permissions/{name}.md": headed(permissions_markdown(name)) for name in registry.source_names()},
         "docs/schema/config.json": _json(config_schema()),
         **{f"docs/schema/{kind.id}.json": _json(record_schema(kind)) for kind in registry.all_evidence_types()},
@@ -44,6 +46,7 @@ __all__ = [
     "configuration_markdown",
     "evidence_markdown",
     "files",
+    "metrics_markdown",
     "permissions_markdown",
     "record_schema",
 ]
