@@ -3,9 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -21,7 +20,7 @@ from agent.run import run_collector
 from agent.runs import Runs
 from agent.store import DiskFull, StateBroken, Store
 from agent.token import Token
-from collectors.contract import Cancelled, EvidenceType
+from collectors.contract import Cancelled
 
 log = structlog.get_logger()
 
@@ -53,8 +52,8 @@ class Collecting:
         self._observe = observe
         self._broken = broken
         self._tasks: dict[str, asyncio.Task[Ending]] = {}
-        self._kinds: dict[str, Kinds] = {}
-        self._afterwards: dict[str, Kinds] = {}
+        self._kinds: dict[str, Kinds | None] = {}
+        self._afterwards: dict[str, Kinds | None] = {}
 
     @property
     def under_way(self) -> Collection[str]:
@@ -90,7 +89,7 @@ class Collecting:
         if self._is_missed(self._loaded().collectors[name]):
             self.begin(name)
 
-    async def collect(self, name: str, types: Sequence[EvidenceType[Any]]) -> Ending:
+    async def collect(self, name: str, types: Kinds) -> Ending:
         """Collects some evidence types, once what the collector is at is over."""
         while under_way := self._tasks.get(name):
             await asyncio.wait({under_way})
@@ -99,7 +98,7 @@ class Collecting:
         self.begin(name, types)
         return await self._tasks[name]
 
-    def begin(self, name: str, types: Kinds = None) -> None:
+    def begin(self, name: str, types: Kinds | None = None) -> None:
         """Where the collector is at work, what that run leaves is begun behind it."""
         if name in self._tasks:
             left = rest(types, self._kinds[name])
@@ -117,7 +116,7 @@ class Collecting:
         if (types is None or types) and name in self._loaded().collectors and not self._cancelled.is_set():
             self.begin(name, types)
 
-    async def _run_once(self, collector: Collector, types: Kinds) -> Ending:
+    async def _run_once(self, collector: Collector, types: Kinds | None) -> Ending:
         """A run of all types that is put off is made up for."""
         try:
             await in_own_thread(self._run, collector, types)
@@ -152,7 +151,7 @@ class Collecting:
         controls, away = connect.control_map(self._loaded(), self._token)
         return None if away and controls.discovery is None else controls
 
-    def _run(self, collector: Collector, types: Kinds) -> None:
+    def _run(self, collector: Collector, types: Kinds | None) -> None:
         controls, away = connect.control_map(self._loaded(), self._token)
         if away and controls.discovery is None and not all(map(controls.has_place_for, collector.types)):
             raise _NothingMapped(f"the controls were never read yet: {away}")

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
-import structlog
 from pydantic import ValidationError
 
 from agent import connect
@@ -24,6 +23,7 @@ from agent.controls import ControlMap, Discovery
 from agent.coverage import Known, cover
 from agent.endpoints import submit_evidence
 from agent.errors import BadRequest, ChequrError, Forbidden, TokenUnusable, Unauthorized, UnprocessableEntity
+from agent.findings import Level
 from agent.observe import failure
 from agent.outbox import Outbox
 from agent.seal import fingerprint, public_half, signing_key
@@ -35,10 +35,6 @@ from collectors import registry
 from collectors.contract import EvidenceType, Period, Run, Target, Unreachable, explain
 from collectors.errors import AccessDenied, CollectionError, Gap, Invalid
 from collectors.secret import SecretMissing
-
-log = structlog.get_logger()
-
-Level = Literal["good", "note", "bad"]
 
 _SCARCE = 500_000_000  # bytes of free space below which an outbox may not last through an outage
 _LISTED = "Take a control id from `chequr-agent controls list`."
@@ -303,8 +299,7 @@ def _first_gap(kind: EvidenceType[Any], target: Target) -> Gap | None:
     except ValidationError as error:
         return Invalid(explain(error)).gap()
     except Exception as error:  # around this job: a broken evidence type must not keep the rest from being looked at
-        log.exception("evidence_type.failed", evidence_type=kind.id, target=target.id)
-        return failure(kind, error)
+        return failure(kind, target, error)
     return first if isinstance(first, Gap) else None
 
 

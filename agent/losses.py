@@ -1,6 +1,6 @@
 """What was queued and is gone: told by name where it has one, by number otherwise, and read anew at its source."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from sqlite3 import Connection, Row
 
 import structlog
@@ -29,14 +29,15 @@ def lose_item(connection: Connection, item: Row, reason: str, *, now: float) -> 
     _tell(connection, range(item["id"], item["id"] + 1), names, reason, now)
 
 
-def lose_put(connection: Connection, put: Put, lost: Iterable[range], reason: str, *, now: float) -> None:
+def lose_put(connection: Connection, put: Put, lost: Sequence[range], reason: str, *, now: float) -> None:
     """Tells of those items of a snapshot that no row is there of, if there are any."""
     names = {
         "collector": put.collector, "evidence_type": put.evidence_type, "target": put.target,
         "snapshot_id": put.snapshot_id,
     }  # fmt: skip
-    for numbers in lost:
+    if lost:
         checkpoints.rewind(connection, (put.collector, put.evidence_type, put.target), put.since, put.snapshot_id)
+    for numbers in lost:
         _tell(connection, numbers, names, reason, now)
 
 

@@ -159,8 +159,7 @@ def _read(
         told.restart(Omitted(str(error)).gap().model_copy(update={"remedy": _MAKE_ROOM}))
         return None, False
     except Exception as error:  # around this job: a broken evidence type must not end the others
-        log.exception("evidence_type.failed", evidence_type=kind.id, target=target.id)
-        told.add(failure(kind, error))
+        told.add(failure(kind, target, error))
         return None, True
 
 
@@ -176,8 +175,9 @@ def _read_whole(kind: EvidenceType[Any], target: Target, period: Period | None, 
         told.add(Invalid(explain(error)).gap())
 
 
-def failure(kind: EvidenceType[Any], error: Exception) -> Gap:
-    """What a broken evidence type leaves unseen."""
+def failure(kind: EvidenceType[Any], target: Target, error: Exception) -> Gap:
+    """What a broken evidence type leaves unseen; the log has its error."""
+    log.error("evidence_type.failed", evidence_type=kind.id, target=target.id, exc_info=error)
     return Gap(
         kind="failed",
         resource=None,

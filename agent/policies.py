@@ -2,9 +2,8 @@
 
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -13,12 +12,11 @@ from agent.cadence import length, more_often
 from agent.config import Loaded
 from agent.ledger import Ledger
 from agent.outbox import Outbox
+from agent.overlap import Kinds
 from agent.runs import Runs
 from agent.store import Store
 from agent.token import Token
-from collectors.contract import EvidenceType
 
-Kinds = Sequence[EvidenceType[Any]]
 Begin = Callable[[str, Kinds], None]
 
 _NAMED = "policy "  # how the names of these jobs begin

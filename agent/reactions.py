@@ -10,20 +10,17 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import structlog
 
 from agent.config import ConfigurationInvalid, Loaded
 from agent.controls import ControlMap
 from agent.events import Events, Received
-from agent.overlap import Ending
+from agent.overlap import Ending, Kinds
 from agent.store import StateUnusable
-from collectors.contract import EvidenceType
 
 log = structlog.get_logger()
 
-Kinds = Sequence[EvidenceType[Any]]
 Collect = Callable[[str, Kinds], Awaitable[Ending]]
 
 _GATHER = 1.0  # seconds that a drift waits for others
@@ -33,7 +30,7 @@ _NOBODY = "no collector here has evidence for it"
 
 
 class Reactions:
-    """Acts upon events. `collect` runs a collector for some evidence types: whether the run came to its end.
+    """Acts upon events. `collect` runs a collector for some evidence types: what became of the run.
 
     `controls` is the mapping, or None while it is not known.
     """

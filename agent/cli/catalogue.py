@@ -56,7 +56,7 @@ def show(
     say(f"{facts['id']} (version {facts['version']})\n\n{facts['documentation']}\n")
     say(f"Runs against: {facts['target']}")
     say(f"Permissions:  {', '.join(facts['permissions'])}")
-    by_itself = "none known" if kind.target.controls is None else f"those that each {facts['target']} names"
+    by_itself = f"those that each {facts['target']} names" if kind.speaks_for_itself else "none known"
     say(f"Controls:     {', '.join(facts['controls']) or by_itself}\n")
     table(
         ("field", "type", "what it says"),

@@ -10,7 +10,7 @@ from agent.cli.options import TIMES, ConfigPath, Json, start
 from agent.exit import Exit
 
 if TYPE_CHECKING:
-    from agent.config import Loaded
+    from agent.config import ConfigurationInvalid, Loaded
     from agent.models import Webhook
     from agent.registration import Registration
 
@@ -73,7 +73,6 @@ def verify(file: Body, config: ConfigPath = None, *, signature: Signature, at: A
     from datetime import UTC
 
     from agent.cli.output import print_json, say
-    from agent.config import ConfigurationInvalid
     from agent.webhook import WebhookInvalid
     from agent.webhook import verify as verified
     from agent.webhook_secret import secrets
@@ -87,7 +86,7 @@ def verify(file: Body, config: ConfigPath = None, *, signature: Signature, at: A
         say(f"NOT good: {error}.")
         raise typer.Exit(Exit.DIFFERENCE) from error
     except SecretMissing as error:
-        raise ConfigurationInvalid([f"webhooks.secret_file: {error}"], path=loaded.path) from error
+        raise _unusable(loaded, str(error)) from error
     told = {"id": event.id, "type": event.type, "created_at": event.created_at.isoformat(), "data": event.data}
     if json:
         print_json(told)
@@ -133,7 +132,6 @@ def _places(loaded: "Loaded") -> tuple[str, Path]:
 
 def _secret(loaded: "Loaded", file: Path) -> tuple[str, bool]:
     """The secret that is there, or a fresh one; and whether it is fresh. Raises ConfigurationInvalid."""
-    from agent.config import ConfigurationInvalid
     from agent.webhook_secret import make, secrets
     from collectors.secret import SecretMissing
 
@@ -143,10 +141,15 @@ def _secret(loaded: "Loaded", file: Path) -> tuple[str, bool]:
         try:
             return secrets(file)[0], False
         except SecretMissing as error:
-            raise ConfigurationInvalid([f"webhooks.secret_file: {error}"], path=loaded.path) from error
+            raise _unusable(loaded, str(error)) from error
     except OSError as error:
-        reason = f"webhooks.secret_file: {file} cannot be written: {error.strerror}"
-        raise ConfigurationInvalid([reason], path=loaded.path) from error
+        raise _unusable(loaded, f"{file} cannot be written: {error.strerror}") from error
+
+
+def _unusable(loaded: "Loaded", reason: str) -> "ConfigurationInvalid":
+    from agent.config import ConfigurationInvalid
+
+    return ConfigurationInvalid([f"webhooks.secret_file: {reason}"], path=loaded.path)
 
 
 def _registered(loaded: "Loaded", wanted: "Registration", secret: str, fresh: Path | None) -> "Webhook | None":
