@@ -203,7 +203,11 @@ class Process:
 
     def saw(self, event: str, times: int = 1, **facts: Any) -> None:
         """Waits until it has logged an event with these facts so often."""
-        eventually(lambda: self.count(event, **facts) >= times, f"{event} {facts} in:\n{self.text}")
+        try:
+            eventually(lambda: self.count(event, **facts) >= times, f"{event} {facts}")
+        except AssertionError as error:
+            error.add_note(f"the process logged:\n{self.text}")
+            raise
 
 
 def eventually(holds: Any, what: str, seconds: float = 20) -> None:

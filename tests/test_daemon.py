@@ -189,6 +189,7 @@ def test_a_stop_in_the_middle_of_a_delivery_loses_nothing(agent, sandbox):
     """SIGTERM while requests are under way: they get their answers, and the rest goes out at the next start."""
     for number in range(60):
         agent.put(f"ctrl_vm_02/{number}.csv")
+    agent.config.write_text(f"{agent.config.read_text()}\n[delivery]\nconcurrency = 2\n")  # ten seconds for all
     sandbox.faults = ["slow:300ms@/v1/evidence"]
     with agent.started("run") as daemon:
         daemon.saw("evidence.accepted", times=3)

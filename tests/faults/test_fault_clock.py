@@ -44,7 +44,8 @@ def test_clock_jumps_under_the_service(agent, sandbox, preload, tally):
     """What comes in between jumps of the service's clock is sent within seconds, however far off it is."""
     jumps = [DAY, -DAY, 0] * tally.times(1, 8)
     watching = agent.home / "service.toml"
-    watching.write_text(agent.config.read_text().replace('path = "evidence"', 'path = "nothing"'))
+    settings = agent.config.read_text().replace("[collectors.manual]", '[collectors.other]\nsource = "manual"')
+    watching.write_text(settings.replace('path = "evidence"', 'path = "nothing"'))  # its runs never stand in ours
     (agent.home / "nothing").mkdir()
     sandbox.faults = FAULTS
     with agent.started("run", "--config", str(watching), **preload.environment) as process:
