@@ -22,8 +22,7 @@ demo: setup  ## collect, queue and deliver to a local Chequr API, without any ac
 	@$(RUN) chequr-agent demo
 
 test: check  ## all checks and all tests
-	$(RUN) coverage run -m pytest
-	$(RUN) coverage report
+	$(RUN) pytest --numprocesses=4 --dist=worksteal --cov
 
 check: setup  ## format, lint, types, layers, dependencies
 	$(RUN) ruff format --check

@@ -557,7 +557,7 @@ SIGNED = bytes.fromhex("3082010006092a864886f70d010702") + b"rest"
         ("a", b"\xff\xd8\xff\xe0....", "image/jpeg"),
         ("a", b"GIF89a....", "image/gif"),
         ("a", b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
-        ("a.txt", gzip.compress(b"x"), "application/gzip"),
+        ("a.txt", gzip.compress(b"x", mtime=0), "application/gzip"),
         ("a.docx", archive("a.txt"), "application/zip"),
         ("a.zip", archive("[Content_Types].xml", "word/document.xml"), f"{DOCUMENT}.wordprocessingml.document"),
         ("a.zip", archive("[Content_Types].xml", "xl/workbook.xml"), f"{DOCUMENT}.spreadsheetml.sheet"),

@@ -5,6 +5,7 @@
 
 import shutil
 import subprocess
+from dataclasses import asdict
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.faults.preload import Preload, build
 from tests.faults.tally import LONG, Tally, lines
 
 _TALLY = pytest.StashKey[Tally]()
-_TALLIES = pytest.StashKey[list[Tally]]()
+TALLY = "tally of a fault"
 
 
 @pytest.fixture
@@ -57,8 +58,7 @@ def preload(preload_library, tmp_path):
 
 
 def pytest_runtest_setup(item):
-    tally = item.stash[_TALLY] = Tally(item.name.removeprefix("test_").replace("_", " "))
-    item.config.stash.setdefault(_TALLIES, []).append(tally)
+    item.stash[_TALLY] = Tally(item.name.removeprefix("test_").replace("_", " "))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -73,12 +73,20 @@ def pytest_runtest_makereport(item, call):
         tally.verdict = "BROKEN"
     elif report.when == "call":
         tally.verdict = "kept"
+    if report.when == "teardown":
+        report.user_properties.append((TALLY, asdict(tally)))  # the way from a worker's process to the table
     return report
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    tallies = config.stash.get(_TALLIES, [])
-    if tallies:
+def pytest_terminal_summary(terminalreporter):
+    told = {
+        report.nodeid: Tally(**value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == TALLY
+    }
+    if told:
         terminalreporter.section("faults, long" if LONG else "faults, short: `make faults` repeats them")
-        for line in lines(tallies):
+        for line in lines(tally for _, tally in sorted(told.items())):
             terminalreporter.line(line)
