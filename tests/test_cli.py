@@ -48,6 +48,16 @@ def delivered(tmp_path_factory, sandbox):
     return agent
 
 
+def test_each_receipt_of_a_large_snapshot_is_told(agent):
+    """However many pieces of evidence one place comes to, the run says which the API took."""
+    agent.put("ctrl_vm_02/people.csv", "name\n" + "".join(f"{number:05}{'x' * 900}\n" for number in range(2500)))
+    agent.config.write_text(f"{agent.config.read_text()}\n[delivery]\nmax_payload_bytes = 20000\n")
+    told = agent.run("collect", "--json").json
+    (large,) = [each for each in told["collectors"][0]["observed"] if "people" in each["target"]]
+    assert len(large["receipts"]) == len(large["items"]) == large["parts"] > 100
+    assert len(set(large["receipts"])) == len(large["receipts"])
+
+
 # ── what is not understood ──
 
 

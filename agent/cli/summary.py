@@ -49,7 +49,8 @@ def _told(observed: Observed, ledger: Ledger) -> dict[str, Any]:
 def _receipts(observed: Observed, ledger: Ledger) -> list[str]:
     if observed.snapshot_id is None:
         return []
-    return [receipt.evidence_id for receipt in reversed(ledger.receipts(snapshot_id=observed.snapshot_id))]
+    receipts = ledger.receipts(snapshot_id=observed.snapshot_id, limit=len(observed.items))
+    return [receipt.evidence_id for receipt in reversed(receipts)]
 
 
 def print_summary(
