@@ -66,7 +66,7 @@ MIGRATIONS = (
         previous      TEXT NOT NULL CHECK (length(previous) = 71), -- the link of the entry before
         link          TEXT NOT NULL CHECK (length(link) = 71)      -- digest of this entry: see agent.chain
     ) STRICT;
-    CREATE INDEX ledger_snapshot ON ledger (snapshot_id);
+    CREATE INDEX ledger_snapshot ON ledger (snapshot_id, control_id, part);
     CREATE INDEX ledger_evidence ON ledger (evidence_id);
     CREATE TABLE latest (                  -- the snapshot that was collected last at each target, of all in the ledger
         control_id    TEXT NOT NULL,
@@ -94,7 +94,13 @@ MIGRATIONS = (
             VALUES (new.control_id, new.evidence_type, new.collector, new.target, new.source, 0, '', '', 0);
         UPDATE latest
             SET source = new.source, seq = new.seq, evidence_id = new.evidence_id, collected_at = new.collected_at,
-                gaps = new.gaps + iif(collected_at = new.collected_at, gaps, 0)
+                gaps = iif(collected_at = new.collected_at, gaps, 0) + iif(
+                    EXISTS (                    -- a piece that went missing there was sent again
+                        SELECT 1 FROM ledger
+                        WHERE (snapshot_id, control_id, part) = (new.snapshot_id, new.control_id, new.part)
+                            AND id <> new.id
+                    ), 0, new.gaps
+                )
             WHERE (control_id, evidence_type, collector, target)
                     = (new.control_id, new.evidence_type, new.collector, new.target)
                 AND collected_at <= new.collected_at;

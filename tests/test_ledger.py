@@ -143,6 +143,17 @@ def test_the_gaps_of_all_targets_and_parts_count(store):
     assert gaps() == 0
 
 
+def test_the_gaps_of_a_piece_that_was_sent_again_count_once(store):
+    """What went missing at the API and was sent again is no second piece."""
+    outbox = Outbox(store)
+    for _ in range(2):
+        (item,) = outbox.put("aws", "here", [replace(made(1), gaps=2)], None, now=NOW)
+        outbox.claim(1, now=NOW)
+        outbox.settle([Accept(item, f"ev_{item}", None, None)], now=NOW)
+    (latest,) = Ledger(store).latest()
+    assert (latest.gaps, latest.evidence_id, len(list(Ledger(store).entries()))) == (2, f"ev_{item}", 2)
+
+
 def test_the_last_receipts_come_first(store):
     """What was accepted last is the first of the receipts, whenever it was queued."""
     outbox = Outbox(store)
