@@ -98,7 +98,7 @@ class Agent:
             stdout=stdout,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
@@ -170,7 +170,7 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self.popen.send_signal(number)
 
-    def ended(self, seconds: float = 30) -> int:
+    def ended(self, seconds: float = 60) -> int:
         """The exit code, once it has ended by itself."""
         return self.popen.wait(seconds)
 
@@ -202,15 +202,17 @@ class Process:
         return sum(told.get("event") == event and facts.items() <= told.items() for told in self.events)
 
     def saw(self, event: str, times: int = 1, **facts: Any) -> None:
-        """Waits until it has logged an event with these facts so often."""
+        """Waits until it has logged an event with these facts so often, which it must before it ends."""
+        told = f"{event} {facts}"
         try:
-            eventually(lambda: self.count(event, **facts) >= times, f"{event} {facts}")
+            eventually(lambda: self.count(event, **facts) >= times or self.popen.poll() is not None, told)
+            assert self.count(event, **facts) >= times, f"ended before: {told}"
         except AssertionError as error:
             error.add_note(f"the process logged:\n{self.text}")
             raise
 
 
-def eventually(holds: Any, what: str, seconds: float = 20) -> None:
+def eventually(holds: Any, what: str, seconds: float = 60) -> None:
     """Waits until something holds."""
     end = time.monotonic() + seconds
     while not holds():

@@ -98,7 +98,7 @@ class Machine:
         """Changes a unit for this test only."""
         self.write(f"/etc/systemd/system/{unit}.d/test.conf", text)
 
-    def eventually(self, holds, what: str, seconds: float = 30) -> None:
+    def eventually(self, holds, what: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, f"never: {what}\n{self.journal('chequr-agent.service')}"
