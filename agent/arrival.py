@@ -71,8 +71,8 @@ class Verification(BaseModel):
     """What a verification came to.
 
     `verified_at` is in seconds since the epoch, `since` the API's instant from which on entries were `compared`. Of
-    these `there` are at the API; `resent` ones are not counted: a later entry stands for them. `findings` are counted
-    by their kind.
+    these `there` are at the API. Not counted are `resent` ones, for which a later entry stands, and `untold` ones,
+    which nothing that was read can tell of. `findings` are counted by their kind.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,9 +82,16 @@ class Verification(BaseModel):
     compared: int
     there: int
     resent: int
+    untold: int = 0
     differences: int
     notes: int
     findings: dict[Kind, int]
+
+
+def is_untold(case: Case) -> bool:
+    """Whether nothing of what was read can tell of an entry: without its time nobody knows what would."""
+    is_seen = case.logged_at or case.shown_at or case.elsewhere
+    return not (is_seen or case.created_at or case.listed is None or case.listed < LISTED)
 
 
 def judge(case: Case) -> Iterator[Finding]:
@@ -98,7 +105,7 @@ def judge(case: Case) -> Iterator[Finding]:
     if case.elsewhere:
         message = f"sent to {case.control_id}, and shown at {case.elsewhere}"
         yield _finding("moved", case, message, "Ask Chequr why it is there.")
-    if case.shown_at and not _is_same(case.shown_at, case.collected_at):
+    if case.shown_at and not is_same(_instant(case.shown_at), _instant(case.collected_at)):
         message = f"collected at {case.collected_at}; its control says {case.shown_at}"
         yield _finding("altered", case, message, "Ask Chequr why its time is another.")
 
@@ -111,7 +118,7 @@ def _unlogged(case: Case) -> Iterator[Finding]:
         yield _missing(case, f"not in the audit log, and there is no control {case.control_id} any more")
     elif case.listed < LISTED:
         yield _missing(case, "neither in the audit log nor at its control")
-    elif case.created_at:  # without its time nobody knows whether it is of the time that was read
+    elif not is_untold(case):
         yield _missing(case, f"neither in the audit log nor among the last {LISTED} at its control")
 
 
@@ -153,10 +160,9 @@ def unknown(stranger: Stranger, *, doubtful: int, is_shared: bool) -> Finding:
     return Finding("unknown", level, stranger.evidence_id, None, stranger.logged_at, message, remedy)
 
 
-def _is_same(shown: str, collected: str) -> bool:
+def is_same(shown: datetime, collected: datetime) -> bool:
     """To the millisecond; to the second where the API shows no more."""
-    one, other = _instant(shown), _instant(collected)
-    return one == (other if one.microsecond else other.replace(microsecond=0))
+    return shown == (collected if shown.microsecond else collected.replace(microsecond=0))
 
 
 def _instant(text: str) -> datetime:

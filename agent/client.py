@@ -163,15 +163,18 @@ class AsyncClient:
         self._connections = Connections(base_url, ca_file, timeout)
         self._timeout = timeout
 
-    async def submit(self, body: bytes, idempotency_key: str) -> Receipt:
-        """Submits a piece of evidence whose bytes were fixed before."""
-        return await self.perform(endpoints.submit_evidence(body, idempotency_key))
+    async def submit(self, body: bytes, idempotency_key: str, *, renews: bool = True) -> Receipt:
+        """Submits a piece of evidence whose bytes were fixed before.
 
-    async def perform(self, operation: Operation[T]) -> T:
+        Unless it `renews` the token, what the API refuses is not sent again with another.
+        """
+        return await self.perform(endpoints.submit_evidence(body, idempotency_key), renews=renews)
+
+    async def perform(self, operation: Operation[T], *, renews: bool = True) -> T:
         """Performs one operation."""
         request = self._exchange.request(operation)
         with reaching(operation, request):
-            response = await self._in_time(self._connections.send(self._exchange.flow(request)))
+            response = await self._in_time(self._connections.send(self._exchange.flow(request, renews=renews)))
         return read_answer(operation, response)
 
     async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:

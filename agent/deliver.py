@@ -87,6 +87,7 @@ class Deliverer:
 
     def probe(self) -> None:
         """Tries a held outbox at once, as after a token was renewed."""
+        self._look_at = 0.0
         self._gate.probe_now()
 
     async def run(self) -> None:
@@ -212,7 +213,7 @@ class Deliverer:
 
     async def _send(self, claimed: Claimed) -> None:
         started = time.monotonic()
-        settlement = await self._submission.submit(claimed, self._fingerprint)
+        settlement = await self._submission.submit(claimed, _fingerprint(self._token))
         await self._settling.commit(settlement, claimed.item.size)
         if isinstance(settlement, Accept):
             self._progress_at = time.monotonic()

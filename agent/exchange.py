@@ -47,11 +47,12 @@ class Exchange:
         url = _url(self._base_url + operation.path + query)
         return httpx.Request(operation.method, url, headers=headers, content=operation.body)
 
-    def flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """The request, once or twice, as its answers ask for it."""
+    def flow(self, request: httpx.Request, *, renews: bool = True) -> Generator[httpx.Request, httpx.Response, None]:
+        """The request; where the token is refused and there is another one by now, once more, if it `renews` it."""
         tried = self._token.value
         response = yield from self._send(request, tried)
-        if response.status_code == _UNAUTHORIZED and (self._token.value != tried or self._token.renew()):
+        is_refused = renews and response.status_code == _UNAUTHORIZED
+        if is_refused and (self._token.value != tried or self._token.renew()):
             yield from self._send(request, self._token.value)
 
     def _send(self, request: httpx.Request, token: str) -> Generator[httpx.Request, httpx.Response, httpx.Response]:

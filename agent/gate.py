@@ -7,6 +7,7 @@ open ── 401, 403, no token ──────────────► hel
 
 import random
 import time
+from http import HTTPStatus
 
 import structlog
 
@@ -60,6 +61,13 @@ class Gate:
         self.answered()
         if self._token.succeeded() or self.hold:
             self._release()
+
+    def read(self) -> None:
+        """The API took the token to read with: it may still not write with it."""
+        if self.hold and self.hold.status == HTTPStatus.FORBIDDEN:
+            self.answered()
+        else:
+            self.taken()
 
     def found_token(self) -> None:
         """There is a token that can be sent: nothing is held any more because there was none."""

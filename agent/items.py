@@ -85,7 +85,8 @@ class Kin:
     """What the state directory knows of the evidence at an item's control.
 
     `receipts` are when known evidence was accepted, by its id. `unsure` are the items that may have arrived and that a
-    control cannot tell apart, those of one source and instant, with `unsure_since`. All in seconds since the epoch.
+    control cannot tell apart, those of one source and instant as it shows them, with `unsure_since`. All in seconds
+    since the epoch.
     """
 
     receipts: Mapping[str, float]

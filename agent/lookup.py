@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent import endpoints
-from agent.arrival import LISTED
+from agent.arrival import LISTED, is_same
 from agent.client import AsyncClient
 from agent.errors import NotFound
 from agent.items import Item, Kin
-from agent.models import EvidenceItem
 from agent.outbox import Outbox
 
 
@@ -49,9 +48,13 @@ async def look_up(item: Item, outbox: Outbox, client: AsyncClient, *, remembered
         if error.code:  # in the API's own words: there is nothing at a control that is not there
             return Absent()
         raise
-    alike = [seen.id for seen in control.evidence if _is_alike(seen, item)]
-    listed = [seen.id for seen in control.evidence]
-    return find(item, alike, listed, await asyncio.to_thread(outbox.kin, item, listed), remembered=remembered)
+    collected_at = datetime.fromisoformat(item.collected_at)
+    seen = [each for each in control.evidence if each.source == item.source]
+    alike = [each.id for each in seen if is_same(each.collected_at, collected_at)]
+    in_seconds = any(each.collected_at != collected_at for each in seen if each.id in alike)
+    listed = [each.id for each in control.evidence]
+    kin = await asyncio.to_thread(outbox.kin, item, listed, in_seconds=in_seconds)
+    return find(item, alike, listed, kin, remembered=remembered)
 
 
 def find(item: Item, alike: Sequence[str], listed: Sequence[str], kin: Kin, *, remembered: float) -> Finding:
@@ -75,7 +78,3 @@ def find(item: Item, alike: Sequence[str], listed: Sequence[str], kin: Kin, *, r
     reason = f"{item.control_id} has evidence that may be this or another part of the snapshot {item.snapshot_id}"
     others = (since for twin, since in kin.unsure.items() if twin != item.id)
     return Untold(reason, passes=any(since > remembered for since in others))
-
-
-def _is_alike(seen: EvidenceItem, item: Item) -> bool:
-    return seen.source == item.source and seen.collected_at == datetime.fromisoformat(item.collected_at)

@@ -26,6 +26,7 @@ from agent.mark import Put
 from agent.settlement import settle
 from agent.store import DiskFull, Store
 
+_INSTANT, _SECOND = len("2026-04-15T09:14:23.123Z"), len("2026-04-15T09:14:23")
 _AHEAD = 32  # bodies that are compressed before the lock is taken: all of them, for nearly every snapshot
 
 
@@ -118,12 +119,11 @@ class Outbox:
         return Put(first, last, snapshot.collector, piece.evidence_type, snapshot.target, piece.snapshot_id, since)
 
     def _advance(self, connection: Connection, snapshot: _Snapshot, evidence_type: str) -> str | None:
-        """Puts the checkpoint, and returns how far the population had been read before."""
-        if snapshot.checkpoint is None:  # it is read again from where it began in any case
-            return None
+        """Puts the checkpoint, if there is a new one, and returns how far the population had been read before."""
         place = (snapshot.collector, evidence_type, snapshot.target)
         before = checkpoints.get(connection, place)
-        checkpoints.put(connection, place, snapshot.checkpoint)
+        if snapshot.checkpoint is not None:
+            checkpoints.put(connection, place, snapshot.checkpoint)
         return stamp(before.until) if before and before.until else None
 
     def _make_sure(self, connection: Connection, size: int, *, essential: bool) -> None:
@@ -252,10 +252,13 @@ class Outbox:
         rows = self._store.read(lambda connection: connection.execute(sql.LAST_QUEUED).fetchall())
         return {(row["collector"], row["evidence_type"]): row["at"] for row in rows}
 
-    def kin(self, item: Item, evidence_ids: Iterable[str]) -> Kin:
-        """What is known of the evidence that the item's control shows, given by its ids."""
-        wanted = list(evidence_ids)
-        return self._store.read(lambda connection: _kin(connection, item, wanted))
+    def kin(self, item: Item, evidence_ids: Iterable[str], *, in_seconds: bool = False) -> Kin:
+        """What is known of the evidence that the item's control shows, given by its ids.
+
+        `in_seconds`: it shows instants no finer than that, so that all items of a second look alike.
+        """
+        wanted, digits = list(evidence_ids), _SECOND if in_seconds else _INSTANT
+        return self._store.read(lambda connection: _kin(connection, item, wanted, digits))
 
     def owed(self) -> int:
         """How many items may still be accepted."""
@@ -273,7 +276,7 @@ class Outbox:
         return number
 
     def keys(self) -> Iterator[str]:
-        """The Idempotency-Keys of all items; page by page, so that memory stays flat."""
+        """The Idempotency-Keys of all items that may still be accepted; page by page, so that memory stays flat."""
         after = 0
         while rows := self._store.read(partial(_keys, after)):
             yield from (row["key"] for row in rows)
@@ -372,10 +375,10 @@ def _keys(after: int, connection: Connection) -> list[Row]:
     return connection.execute(sql.KEYS, (after,)).fetchall()
 
 
-def _kin(connection: Connection, item: Item, evidence_ids: Iterable[str]) -> Kin:
+def _kin(connection: Connection, item: Item, evidence_ids: Iterable[str], digits: int) -> Kin:
     rows = ((each, connection.execute(sql.RECEIPT, (each,)).fetchone()) for each in evidence_ids)
     receipts = {each: row["accepted_at"] for each, row in rows if row}
-    twins = connection.execute(sql.TWINS, vars(item)).fetchall()
+    twins = connection.execute(sql.TWINS, {**vars(item), "digits": digits}).fetchall()
     return Kin(receipts, {twin["id"]: twin["unsure_since"] for twin in twins})
 
 

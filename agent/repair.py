@@ -33,7 +33,8 @@ class Repair:
             return "Its entry was forgotten meanwhile."
         if row["content"] is not None and unpack(row["content"], expected=row["sha256"]) is not None:
             put = self._store.write(lambda connection: _put_again(connection, row, now), lambda put: put)
-            return f"It is in the outbox again as item {put.first}, with its body and its key."
+            if put is not None:
+                return f"It is in the outbox again as item {put.first}, with its body and its key."
         told = self._store.write(lambda connection: _read_again(connection, row, self._put_of(row["snapshot_id"])))
         return f"Its body is not kept (delivery.keep_bodies): {told}."
 
@@ -44,9 +45,12 @@ class Repair:
         return self._puts.get(snapshot_id)
 
 
-def _put_again(connection: Connection, row: Row, now: float) -> Put:
-    """As a new item: numbers are never given twice."""
-    (number,) = connection.execute(_AGAIN, {"id": row["id"], "now": now}).fetchone()
+def _put_again(connection: Connection, row: Row, now: float) -> Put | None:
+    """As a new item: numbers are never given twice. None where its body went meanwhile."""
+    item = connection.execute(_AGAIN, {"id": row["id"], "now": now}).fetchone()
+    if item is None:
+        return None
+    (number,) = item
     connection.execute(_BODY, (number, row["id"]))
     connection.execute(_MOVED, (row["id"],))
     names = (row[name] for name in ("collector", "evidence_type", "target", "snapshot_id", "since"))

@@ -8,6 +8,7 @@ What cannot is told in the table `loss`: by name where the row, the body or the 
     state.db                  the new database in its place
 """
 
+import os
 import shutil
 import sqlite3
 import time
@@ -53,10 +54,15 @@ _KNOWN = """
 
 
 def finish(directory: Path) -> None:
-    """Ends what was interrupted. Whoever calls holds the lock of the state, and nobody has the database open."""
+    """Ends what was interrupted. Whoever calls holds the lock of the state, and opens it again. Raises OSError."""
     (directory / f"{DATABASE}.building").unlink(missing_ok=True)
-    if (directory / f"{DATABASE}.new").exists():
+    if is_unfinished(directory):
         _put_in_place(directory)
+
+
+def is_unfinished(directory: Path) -> bool:
+    """Whether there is a database that counts, and is not in its place."""
+    return os.path.exists(f"{directory}/{DATABASE}.new")  # noqa: PTH110 - half as dear as Path.exists, at each write
 
 
 def salvage(directory: Path, reason: str) -> None:
@@ -95,7 +101,9 @@ def _set_aside(directory: Path) -> Path:
 def _keep(file: Path, copy: Path) -> None:
     try:
         copy.hardlink_to(file)
-    except PermissionError:  # the file system has no links
+    except FileNotFoundError:
+        raise
+    except OSError:  # the file system has no links, and each has its own way to say so
         shutil.copy2(file, copy)
 
 

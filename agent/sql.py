@@ -78,12 +78,13 @@ RETRY = """
     WHERE id = :id AND state IN ('rejected', 'deferred')
 """
 DISCARD = "UPDATE item SET state = 'discarded' WHERE id = ? AND state <> 'in_flight'"
-# All items of a snapshot have numbers next to each other.
+# What was collected at one time has numbers near each other. What was discarded counts: it may be what is there.
 TWINS = """
     SELECT id, unsure_since FROM item
     WHERE id BETWEEN :id - 5000 AND :id + 5000
-        AND (snapshot_id, control_id) = (:snapshot_id, :control_id)
-        AND unsure_since IS NOT NULL AND state <> 'discarded'
+        AND (control_id, source) = (:control_id, :source)
+        AND substr(collected_at, 1, :digits) = substr(:collected_at, 1, :digits)
+        AND unsure_since IS NOT NULL
     ORDER BY id
 """
 RECEIPT = "SELECT accepted_at FROM ledger WHERE evidence_id = ?"
@@ -100,7 +101,9 @@ COUNT_OTHER = f"SELECT count(*) FROM item INDEXED BY item_other WHERE {_OTHER}"
 COUNT_IN = f"{COUNT_OTHER} AND state = ?"
 COUNT_ALL = "SELECT count(*) FROM item NOT INDEXED"
 COUNT_UNSURE = "SELECT count(*) FROM item WHERE unsure_since IS NOT NULL"
-KEYS = "SELECT id, key FROM item WHERE id > ? ORDER BY id LIMIT 5000"
+KEYS = """
+    SELECT id, key FROM item WHERE id > ? AND state NOT IN ('rejected', 'discarded') ORDER BY id LIMIT 5000
+"""
 IS_LOST = "SELECT EXISTS (SELECT 1 FROM loss WHERE ? BETWEEN first_item AND last_item)"
 LOSSES = "SELECT * FROM loss ORDER BY id"
 SEE_TOKEN = "INSERT OR IGNORE INTO token (fingerprint, first_seen) VALUES (?, ?)"

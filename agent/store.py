@@ -26,7 +26,7 @@ from agent.group import Task, no_mark
 from agent.mark import Mark, Put
 from agent.private import make_private
 from agent.room import Ballast, Room
-from agent.salvage import finish, salvage
+from agent.salvage import finish, is_unfinished, salvage
 from agent.turns import Turns
 
 log = structlog.get_logger()
@@ -205,7 +205,7 @@ class Store:
 
     def _commit_all(self, tasks: Sequence[Task[Any]], run: Callable[[Task[Any], sqlite3.Connection], None]) -> None:
         with self._turns.exclusively():
-            self._follow()
+            self._catch_up()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 for task in tasks:
@@ -224,7 +224,7 @@ class Store:
 
     def _vacuum(self, pages: int) -> bool:
         with self._turns.exclusively():
-            self._follow()
+            self._catch_up()
             unused: int = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
             if unused >= _WORTH_IT:
                 # As a script: Python's `execute` would stop after the first page.
@@ -286,7 +286,7 @@ class Store:
     def _renew(self, reason: str) -> None:
         """Mends the database, unless another process has."""
         with self._turns.exclusively():
-            if not self._is_replaced():
+            if not self._catch_up():
                 self._ballast.give_up(delivers=True)
                 try:
                     salvage(self.directory, f"the database was damaged: {reason}")
@@ -301,13 +301,28 @@ class Store:
         except FileNotFoundError:
             return True
 
-    def _follow(self) -> None:
-        """Takes up the database that another process has put in place. SQLite leaves the files of that one alone."""
-        if self._is_replaced():
+    def _catch_up(self) -> bool:
+        """Whether it took up another database: the one that counts, also where whoever made it did not come to put it
+        in its place.
+
+        Whoever calls is alone at the database. What was written to the old one from then on would be lost.
+        """
+        try:
+            if is_unfinished(self.directory):
+                finish(self.directory)
+        except OSError as error:
+            raise StateUnusable(self._path, f"it was mended, and cannot be put in its place: {error}") from error
+        return self._follow()
+
+    def _follow(self) -> bool:
+        """Whether it took up a database that another process has put in place. SQLite leaves its files alone."""
+        is_replaced = self._is_replaced()
+        if is_replaced:
             with self._turns.exclusively():  # a reader does not hold it yet
                 self._connection.close()
                 self._connect()
                 database.configure(self._connection, shared=bool(self.shared_kind))
+        return is_replaced
 
     # ── opening ──
 

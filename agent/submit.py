@@ -125,7 +125,7 @@ class Submission:
 
     async def _look_up(self, item: Item) -> Finding:
         finding = await look_up(item, self._outbox, self._client, remembered=time.time() - self._limits.keys_remembered)
-        self._gate.taken()
+        self._gate.read()
         return finding
 
     # ── sending ──
@@ -133,7 +133,7 @@ class Submission:
     async def _post(self, item: Item, body: bytes) -> Settlement:
         started = time.time()
         try:
-            receipt = await self._client.submit(body, item.key)
+            receipt = await self._client.submit(body, item.key, renews=item.unsure_since is None)
         except ChequrError as error:
             return await self._refused(item, error, started)
         self._gate.accepted()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from agent.arrival import Case, Finding, Kind, Stranger, Verification, judge, unknown
+from agent.arrival import Case, Finding, Kind, Stranger, Verification, is_untold, judge, unknown
 from agent.client import Client
 from agent.collation import Collation
 from agent.errors import NotFound
@@ -80,6 +80,7 @@ class Proof:
             compared=self._entries["compared"],
             there=self._entries["compared"] - self._found["missing"],
             resent=self._entries["resent"],
+            untold=self._entries["untold"],
             differences=self._differences,
             notes=self._found.total() - self._differences,
             findings=dict(self._found),
@@ -114,7 +115,7 @@ class Proof:
 
     def _findings(self, collation: Collation) -> Iterator[Finding]:
         for case in collation.cases():
-            self._entries["resent" if case.is_superseded else "compared"] += 1
+            self._entries["resent" if case.is_superseded else "untold" if is_untold(case) else "compared"] += 1
             for finding in judge(case):
                 yield self._mended(case, finding) if finding.kind == "missing" else finding
         yield from self._strangers(collation)

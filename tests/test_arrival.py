@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.arrival import Case, judge
+from agent.arrival import Case, is_untold, judge
 
 THERE = Case(
     seq=1,
@@ -53,6 +53,20 @@ UNDATED = {"created_at": None, **NOWHERE}
 def test_each_case_has_its_findings(changes, kinds):
     """A case is judged by what the log and the control show, and by nothing that they could not show."""
     assert [finding.kind for finding in judge(replace(THERE, **changes))] == kinds
+
+
+@pytest.mark.parametrize(
+    ("changes", "untold"),
+    [
+        (UNDATED | {"listed": 50}, True),
+        (UNDATED | {"listed": 50, "shown_at": THERE.shown_at}, False),
+        (UNDATED | {"listed": 49}, False),
+        (NOWHERE | {"listed": 50}, False),
+    ],
+)
+def test_what_nothing_tells_of(changes, untold):
+    """An entry without a time, whose control shows later ones, is neither there nor missing."""
+    assert is_untold(replace(THERE, **changes)) == untold
 
 
 def test_a_note_is_no_difference():

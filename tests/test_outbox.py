@@ -10,7 +10,7 @@ import pytest
 from agent_fixtures import CONTROL, NOW, Fact, made, snapshot
 
 from agent.evidence import evidence
-from agent.items import Accept, Answer, Checkpoint, Count, Defer, Reject, Release
+from agent.items import Accept, Answer, Checkpoint, Count, Defer, Lose, Reject, Release
 from agent.ledger import Ledger
 from agent.outbox import BeingSent, Outbox, UnknownItem
 from agent.store import DATABASE, Store
@@ -214,6 +214,16 @@ def test_kin(outbox):
     outbox.settle([Accept(ids[1], "ev_1", None, None), Reject(ids[2], REFUSAL, NOW + 1)], now=NOW + 2)
     kin = outbox.kin(outbox.item(ids[0]), ["ev_0", "ev_1"])
     assert (kin.receipts, kin.unsure) == ({"ev_1": NOW + 2}, {ids[0]: NOW, ids[2]: NOW + 1})
+
+
+def test_a_lost_gap_does_not_set_its_population_back(outbox):
+    """What was queued without a checkpoint never moved one: its loss leaves the one that is there."""
+    until = Checkpoint(datetime(2026, 1, 1, tzinfo=UTC), None, "snap_1")
+    outbox.put("aws", "here", [made(1)], until, now=NOW)
+    (gap,) = outbox.put("aws", "here", [made(2)], None, now=NOW)
+    outbox.claim(2, now=NOW)
+    outbox.settle([Lose(gap, "damaged")], now=NOW)
+    assert outbox.checkpoint("aws", made(1).evidence_type, "here").until == until.until
 
 
 def test_hold(outbox):

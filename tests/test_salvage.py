@@ -214,6 +214,19 @@ def test_damage_that_comes_while_it_is_open(state):
         assert list((state / "damaged").iterdir())
 
 
+def test_a_mended_database_is_put_in_its_place_by_whoever_writes_next(state):
+    """Who mends can be stopped just before that: what another process queues then goes into the mended database."""
+    with Store(state) as store:
+        with closing(sqlite3.connect(state / DATABASE)) as old, closing(sqlite3.connect(state / "mended")) as new:
+            old.backup(new)
+        (state / "mended").rename(state / f"{DATABASE}.new")
+        (fresh,) = _put(Outbox(store), 70)
+        assert not (state / f"{DATABASE}.new").exists()
+    with Store(state) as store:
+        assert Outbox(store).item(fresh).state == "pending"
+        assert not Outbox(store).losses()
+
+
 def test_a_text_that_is_none_any_more(state):
     """A row whose text is damaged cannot be read at all: it is told by its snapshot, and the others are sent."""
     content = (state / DATABASE).read_bytes()

@@ -150,6 +150,28 @@ def test_a_key_may_be_known_by_the_token_that_it_came_with(sandbox, delivery):
     assert (len(sandbox.evidence), sandbox.calls[GET]) == (1, 1)
 
 
+def test_what_is_in_doubt_is_not_sent_with_a_new_token_at_once(store, tmp_path):
+    """Where the old token is refused with it, and another one is there by then, it is looked up before that is used."""
+    asked = []
+
+    def respond(request):
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        asked.append((request.method, token))
+        if request.method == "GET":
+            return Answer(200, CONTROL | {"evidence": [_shown("ev_1")]})
+        (tmp_path / "token").write_text("new")
+        return Answer(401, {"code": "invalid_token", "message": "revoked"})
+
+    with serving(respond) as server:
+        delivery = Delivery(store, server.url, "old", tmp_path)
+        (item_id,) = _unsure(delivery, made(1), since=time.time() - 60)
+        assert delivery.drain() == "held"
+        assert delivery.drain() == "delivered"
+    assert asked == [("POST", "old"), ("GET", "new")]
+    (receipt,) = delivery.ledger.receipts(item_id)
+    assert receipt.evidence_id == "ev_1"
+
+
 # ── A look-up that fails ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -166,6 +188,12 @@ def _api(control, posts=(201, {"id": "ev_1", "status": "accepted", "created_at":
 
 
 FORBIDDEN = (403, {"code": "insufficient_scope", "message": "scope read is needed"})
+CONTROL = {"id": "ctrl_ac_02", "framework": "soc2", "code": "AC-02", "name": "Access", "status": "passing"}
+
+
+def _shown(evidence_id, at="2026-04-15T09:14:22.001Z"):
+    """A piece of evidence as its control shows it."""
+    return {"id": evidence_id, "source": "aws", "collected_at": at}
 
 
 def test_a_token_that_may_not_look(store, tmp_path):
@@ -213,6 +241,21 @@ def test_a_token_that_is_refused_at_the_look_up(store, tmp_path):
         assert delivery.drain() == "held"
     item = delivery.outbox.item(item_id)
     assert (item.state, item.unsure_since, delivery.outbox.hold().status, asked["POST"]) == ("pending", NOW, 401, 0)
+
+
+def test_a_token_that_may_only_look(store, tmp_path):
+    """What a token may read does not lift the hold that it may not write."""
+    empty = (200, CONTROL | {"evidence": []})
+    asked, respond = _api(empty, posts=(403, {"code": "insufficient_scope", "message": "scope write is needed"}))
+    with serving(respond) as server:
+        delivery = Delivery(store, server.url, "t", tmp_path)
+        _unsure(delivery, made(1))
+        assert delivery.drain() == "held"
+        since = delivery.outbox.hold().since
+        assert delivery.drain() == "held"
+    hold = delivery.outbox.hold()
+    assert (hold.status, hold.since) == (403, since)
+    assert asked == {"GET": 2, "POST": 2}
 
 
 # ── A failure that is stored with the key ──────────────────────────────────────────────────────────────────────────
@@ -402,6 +445,38 @@ def test_two_parts_that_both_arrived(sandbox, delivery):
     assert len(sandbox.evidence) == 2
     receipts = delivery.ledger.receipts()
     assert {receipt.evidence_id for receipt in receipts} == {seen.id for seen in sandbox.evidence}
+
+
+def test_a_part_that_was_discarded_is_not_taken_for_another(sandbox, delivery):
+    """Of two parts in doubt one is there. Who looked discards that one, and the other is sent."""
+    parts = [made(1, part=part, parts=2, x=part) for part in (1, 2)]
+    there, absent = _unsure(delivery, *parts)
+    _submit(sandbox, parts[0], "before")
+    assert delivery.drain() == "delivered"
+    assert {item.code for item in delivery.outbox.items()} == {"outcome_unknown"}
+    delivery.outbox.discard(there)
+    delivery.outbox.retry([absent], now=NOW, renewed=True)
+    assert delivery.drain() == "delivered"
+    assert [item.body for item in sandbox.evidence] == [part.body for part in parts]
+    (receipt,) = delivery.ledger.receipts(absent)
+    assert receipt.evidence_id == sandbox.evidence[1].id
+
+
+@pytest.mark.parametrize(("shown", "posts"), [(["ev_1", "ev_2"], 0), (["ev_1"], 0), ([], 2)])
+def test_a_control_that_shows_seconds(store, tmp_path, shown, posts):
+    """All that was collected in a second looks alike then: what may be there is not sent as if it certainly was not."""
+    evidence = [_shown(evidence_id, "2026-04-15T09:14:22Z") for evidence_id in shown]
+    asked, respond = _api((200, CONTROL | {"evidence": evidence}))
+    with serving(respond) as server:
+        delivery = Delivery(store, server.url, "t", tmp_path)
+        ids = _unsure(delivery, made(1), made(2))
+        assert delivery.drain() == "delivered"
+    assert asked["POST"] == posts
+    taken = [receipt.evidence_id for item_id in ids for receipt in delivery.ledger.receipts(item_id)]
+    if len(shown) == 1:  # it may be either
+        assert (taken, {item.code for item in delivery.outbox.items()}) == ([], {"outcome_unknown"})
+    elif shown:
+        assert taken == shown
 
 
 # ── By hand ────────────────────────────────────────────────────────────────────────────────────────────────────────

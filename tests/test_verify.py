@@ -147,6 +147,16 @@ def test_missing_sent_again_under_its_key(agent, sandbox):
     assert [key for _, key in ledger(agent)].count(lost.idempotency_key) == 2
 
 
+def test_missing_that_was_given_up_is_not_said_to_be_sent(agent, sandbox):
+    """What was sent again and then discarded is in no outbox, so it is missing like any other."""
+    lose(sandbox, sandbox.evidence[0].id)
+    assert "as item 3" in verified(agent, "--repair")[1]["findings"][0]["remedy"]
+    assert agent.run("outbox", "discard", "3", "--yes").code == Exit.WELL
+    code, told = verified(agent)
+    assert (code, "verify --repair" in told["findings"][0]["remedy"]) == (Exit.DIFFERENCE, True)
+    assert "Its body is not kept" in verified(agent, "--repair")[1]["findings"][0]["remedy"]
+
+
 def test_missing_of_a_key_that_is_known_still(agent, sandbox):
     """Sent again while the API knows its key, it gets the lost receipt: that is told, and it is not sent in vain."""
     lost = sandbox.evidence[0]

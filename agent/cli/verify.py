@@ -111,6 +111,8 @@ def _print(verification: "Verification", findings: "Sequence[Finding]") -> None:
     say(f"Of {count(verification.compared, 'piece')} of evidence since {day}, {verification.there:,} are at the API.")
     if verification.resent:
         say(f"{count(verification.resent, 'entry')} more in the ledger: sent again since, and judged as that.")
+    if verification.untold:
+        say(f"{count(verification.untold, 'entry')} more that cannot be told: its control shows later ones by now.")
     for finding in findings:
         where = f" for {finding.control_id}" if finding.control_id else ""
         say(f"{_MARKS[finding.level]}  {finding.evidence_id}{where}, {finding.at or 'of an unknown time'}:")
