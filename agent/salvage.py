@@ -12,7 +12,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,8 +65,11 @@ def is_unfinished(directory: Path) -> bool:
     return os.path.exists(f"{directory}/{DATABASE}.new")  # noqa: PTH110 - half as dear as Path.exists, at each write
 
 
-def salvage(directory: Path, reason: str) -> None:
-    """Builds the database anew. Whoever calls holds the lock of the state, and opens it again. Raises OSError."""
+def salvage(directory: Path, reason: str, got_on: Callable[[], object]) -> None:
+    """Builds the database anew, which may take minutes: `got_on` is called with each row.
+
+    Whoever calls holds the lock of the state, and opens it again. Raises OSError.
+    """
     log.error("store.damaged", reason=reason, remedy="none needed: what can be read of it is carried over")
     aside = _set_aside(directory)
     building = directory / f"{DATABASE}.building"
@@ -76,7 +79,7 @@ def salvage(directory: Path, reason: str) -> None:
         connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA foreign_keys=OFF;")
         prepare(connection)
         connection.execute("BEGIN")
-        counts = _Salvage(connection, aside, Mark(directory), reason).run()
+        counts = _Salvage(connection, aside, Mark(directory), reason, got_on).run()
         connection.execute("COMMIT")
     flush(building)
     building.rename(directory / f"{DATABASE}.new")
@@ -119,11 +122,14 @@ def _put_in_place(directory: Path) -> None:
 class _Salvage:
     """Fills a new database from what an old one still tells."""
 
-    def __init__(self, connection: sqlite3.Connection, aside: Path, mark: Mark, reason: str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, aside: Path, mark: Mark, reason: str, got_on: Callable[[], object]
+    ) -> None:
         self._connection = connection
         self._aside = aside
         self._mark = mark
         self._reason = reason
+        self._got_on = got_on
         self._now = time.time()
         self._columns = {table: schema.columns(connection, table) for table in _CARRIED}
         self._insert = {
@@ -148,6 +154,7 @@ class _Salvage:
         wal = self._aside / f"{DATABASE}-wal"
         with Pages(self._aside / DATABASE, wal, schema.PAGE_SIZE) as pages:
             for cell in pages.cells():
+                self._got_on()
                 self._carry(cell.rowid, cell.values)
             return pages.unreadable
 

@@ -9,6 +9,7 @@ for then is done again.
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -83,6 +84,8 @@ class Store:
         self._waiting: deque[Task[Any]] = deque()
         self._broken: StateBroken | None = None
         self._is_closed = False
+        self.mending_at = 0.0
+        """When it last got on with mending the database, in monotonic seconds; 0 while there is nothing to mend."""
         self._mark = Mark(directory)
         self._ballast = Ballast(directory)
         try:
@@ -289,11 +292,16 @@ class Store:
             if not self._catch_up():
                 self._ballast.give_up(delivers=True)
                 try:
-                    salvage(self.directory, f"the database was damaged: {reason}")
+                    salvage(self.directory, f"the database was damaged: {reason}", self._get_on)
                 except (OSError, sqlite3.Error) as error:
                     raise StateUnusable(self._path, f"it is damaged, and not mended: {error}") from error
+                finally:
+                    self.mending_at = 0.0
                 self._ballast.restore()
             self._follow()
+
+    def _get_on(self) -> None:
+        self.mending_at = time.monotonic()
 
     def _is_replaced(self) -> bool:
         try:

@@ -49,7 +49,8 @@ class Vitals:
     def stuck(self, *, within: float = _STUCK) -> list[str]:
         """What gave no sign of life for so many seconds."""
         now = time.monotonic()
-        beats = {"the scheduler": self._beat_at, "the deliverer": max(self._restarted_at, self._turned_at())}
+        delivered = max(self._restarted_at, self._turned_at(), self._store.mending_at)  # which it waits for
+        beats = {"the scheduler": self._beat_at, "the deliverer": delivered}
         return [f"{part} is stuck" for part, at in beats.items() if now - at > within]
 
     def unready(self) -> list[str]:
@@ -74,6 +75,8 @@ class Vitals:
                 continue
             if stuck := self.stuck(within=(watchdog or _STUCK) / 2):
                 log.error("agent.stuck", parts=stuck, remedy="the service manager's watchdog ends it")
+            elif self._store.mending_at:
+                self._manager.alive("Mending the database.")
             else:
                 self._manager.alive(await asyncio.to_thread(self._standing, sorted(collecting)))
             with suppress(TimeoutError):

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import random
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -16,6 +18,8 @@ from agent.ledger import Ledger
 from agent.mark import MARK
 from agent.outbox import Outbox
 from agent.store import DATABASE, Store
+from agent.systemd import ServiceManager
+from agent.vitals import Vitals
 
 LARGE = 6000  # bytes that no compression makes smaller, so that each body has a page of its own
 TYPE = "aws_s3_bucket_encryption"
@@ -225,6 +229,33 @@ def test_a_mended_database_is_put_in_its_place_by_whoever_writes_next(state):
     with Store(state) as store:
         assert Outbox(store).item(fresh).state == "pending"
         assert not Outbox(store).losses()
+
+
+def test_mending_takes_long_without_being_taken_for_stuck(tmp_path):
+    """A large database takes minutes: whoever would kill what gives no sign of life sees that it gets on."""
+    noise = random.Random(1)
+    with Store(tmp_path / "state") as store:
+        outbox = Outbox(store)
+        outbox.put("aws", "here", [made(1, x=noise.randbytes(200).hex()) for _ in range(4000)], None, now=NOW)
+        store.tidy()  # what is in the log is moved into the database
+        for at in range(8192 * 5, (tmp_path / "state" / DATABASE).stat().st_size, 8192 * 40):
+            _overwrite(tmp_path / "state" / DATABASE, at, noise.randbytes(4000))
+        store._connection.execute("PRAGMA cache_size=1")
+        vitals = Vitals(store, ServiceManager(), lambda: 0.0)
+        time.sleep(1.5)
+        assert vitals.stuck(within=1.0) == ["the scheduler is stuck", "the deliverer is stuck"]
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(lambda: sum(1 for item in outbox.items() if outbox.body(item.id)))
+            seen = set()
+            while not reading.done():
+                if at := store.mending_at:
+                    seen.add(at)
+                    assert vitals.stuck(within=1.0) == ["the scheduler is stuck"]
+                time.sleep(0.001)
+        assert reading.result()
+        assert len(seen) > 5
+        assert outbox.losses()
+        assert store.mending_at == 0.0
 
 
 def test_a_text_that_is_none_any_more(state):
