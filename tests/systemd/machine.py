@@ -4,6 +4,7 @@ Everything that is written inside is in memory, and gone with the context. The a
 install it; its Python is copied to where units that hide /root and /home can see it.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -111,6 +112,7 @@ def booted(place: Path) -> Iterator[Machine]:
     if os.geteuid() or not shutil.which("systemd-nspawn"):
         pytest.skip("no system can be booted here: it needs root and systemd-nspawn (package systemd-container)")
     with ExitStack() as undo:
+        _alone(undo)
         root = _overlay(place, undo)
         _install(root)
         nspawn = [
@@ -134,6 +136,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _alone(undo: ExitStack) -> None:
+    """Two booted systems would find each other's processes in the control groups of their units."""
+    lock = undo.enter_context((Path(tempfile.gettempdir()) / "chequr-booted.lock").open("w"))
+    fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def _overlay(place: Path, undo: ExitStack) -> Path:
