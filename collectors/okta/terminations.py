@@ -1,6 +1,6 @@
 """When people left, as HR tells it, and when their accounts ended, as Okta does."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -59,16 +59,18 @@ def terminations(tenant: Tenant, file: Path | None) -> Iterator[UserTermination 
     left, unread = _left(file)
     yield from unread
     ends = _ends(tenant)
+    matched: set[str] = set()
     seen: set[str] = set()
     for user in people.everybody(tenant):
         profile = part(user, "profile")
         names = {str(profile.get(key)).casefold() for key in ("login", "email") if profile.get(key)}
-        leaver = next((left.pop(name) for name in sorted(names) if name in left), None)
+        leaver = next((left[name] for name in sorted(names) if name in left), None)  # whoever leaves, all accounts end
+        matched |= names
         seen.add(str(user.get("id")))
         end = ends.get(str(user.get("id"))) if user.get("status") == _GONE else None
         if leaver or end:
             yield _of_user(user, leaver, end)
-    yield from _without_account(left, {name: end for name, end in ends.items() if name not in seen})
+    yield from _without_account(left, matched, {user: end for user, end in ends.items() if user not in seen})
 
 
 def _left(file: Path | None) -> tuple[dict[str, Leaver], list[Gap]]:
@@ -114,13 +116,15 @@ def _of_user(user: dict[str, Any], leaver: Leaver | None, end: _End | None) -> U
     return _record(people.who(user), leaver, at, by=end.by if end else None, active=not gone)
 
 
-def _without_account(left: Mapping[str, Leaver], ends: Mapping[str, _End]) -> Iterator[UserTermination]:
+def _without_account(
+    left: Mapping[str, Leaver], matched: Collection[str], ends: Mapping[str, _End]
+) -> Iterator[UserTermination]:
     """Accounts that were deleted, and leavers whom Okta does not know at all."""
-    unmatched = dict(left)
     for user, end in ends.items():
-        leaver = unmatched.pop(end.login.casefold(), None)
+        leaver = left.get(end.login.casefold())
         yield _record({"id": user, "login": end.login, "status": None}, leaver, end.at, by=end.by, active=False)
-    for leaver in unmatched.values():
+    deleted = {end.login.casefold() for end in ends.values()}
+    for leaver in (leaver for name, leaver in left.items() if name not in matched and name not in deleted):
         yield _record({"id": None, "login": leaver.name, "status": None}, leaver, None, by=None, active=None)
 
 
