@@ -2,6 +2,7 @@ import base64
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,6 +97,28 @@ def folder(tmp_path):
     path = tmp_path / "evidence"
     path.mkdir()
     return Folder(path)
+
+
+def test_a_file_that_always_changes_is_given_up(folder):
+    """A file that another program changes while it is read, each time, is a gap, and holds up no other."""
+    busy = folder.put("ctrl_a/busy.log", b"x" * 8_000_000, age=60)
+    folder.put("ctrl_b/other.txt")
+    stop = threading.Event()
+
+    def write():
+        old = itertools.count(int(time.time()) - 3600)
+        while not stop.is_set():
+            os.utime(busy, (next(old),) * 2)  # long ago, each time another time
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(write)
+        try:
+            seen = folder.collect()
+        finally:
+            stop.set()
+    (gap,) = seen["ctrl_a/busy.log"].gaps
+    assert "changed each time that it was read" in gap.message
+    assert not seen["ctrl_b/other.txt"].gaps
 
 
 # ── What is a file of evidence ─────────────────────────────────────────────────────────────────────────────────────
@@ -693,6 +717,9 @@ def test_no_cell_of_a_ragged_table_is_lost(folder):
         ("a.json", '[{"a": 1, "a": 2}]', "same key twice"),
         ("a.json", '[{"a": 12345678901234567890}]', "more digits"),
         ("a.json", '[{"a": 1e400}]', "larger than JSON readers keep"),
+        ("a.json", '[{"a": 9007199254740993.0}]', "more digits"),
+        ("a.json", '[{"a": 0.12345678901234567890123}]', "more digits"),
+        ("a.json", '[{"a": 1e-400}]', "more digits"),
         ("a.json", '[{"a": "\\ud800"}]', "half of a surrogate pair"),
         ("a.json", "[" * 100_000, "the file is nested too deeply"),
         ("a.json", '[{"a": ' + "[" * 400 + "]" * 400 + "}]", "a row is nested too deeply"),
@@ -701,7 +728,7 @@ def test_no_cell_of_a_ragged_table_is_lost(folder):
         ("a.jsonl", '{"a": 1}\n{"a": \n', "line 2: "),
         ("a.jsonl", '{"a": "' + "x" * 5_000_000 + '"}\n', "line 1 is longer than"),
     ],
-    ids=range(17),
+    ids=range(20),
 )
 def test_what_cannot_be_read_as_rows_is_carried_whole(folder, name, text, words):
     """A table or JSON that would lose something as rows comes as its bytes, and says why."""

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, TextIO
 
 from collectors.manual.rows import LONGEST, NotRows, Row, lines
@@ -136,6 +137,8 @@ def _fraction(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
         raise NotRows("a number is larger than JSON readers keep")
+    if Decimal(digits) != Decimal(repr(number)):
+        raise NotRows("a number has more digits than JSON readers keep")
     return number
 
 

@@ -24,6 +24,7 @@ PERMISSION = "folder:read"
 _BLOCK = 256 * 1024
 _SETTLED_SECONDS = 2.0
 _PATIENCE_SECONDS = 10.0
+_READINGS = 3  # of a file that changes while it is read
 
 
 class FolderSettings(Settings):
@@ -156,12 +157,13 @@ def _sidecar(file: File, sidecar: Place) -> bytes:
 
 def _settled(file: File, stream: io.FileIO, settling: "_Settling") -> Original:
     """The file once two looks at it, before and after reading, see the same. Raises StillChanging."""
-    while True:
+    for _ in range(_READINGS):
         settling.wait(file.id, stream)
         stamp = _stamp(stream)
         digest = _sha256(stream, file.run.cancelled.is_set)
         if _stamp(stream) == stamp:
             return Original(stamp, digest)
+    raise StillChanging(f"{file.id} changed each time that it was read", operation=READ)
 
 
 class _Settling:
