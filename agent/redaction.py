@@ -23,6 +23,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LABELS = ("key", "Key", "name", "Name")  # a tag or a variable says in one field what another holds
 _LABELLED = ("value", "Value")
 
+_AWS_KEY = r"(?i:secret_?access_?key)[\"'\s:=]+[A-Za-z0-9/+]{40}"
 # What every secret of a kind contains, and its whole shape. The first is looked for before the second: most text has
 # none. Each shape has a character that base64 lacks, or stands apart from it: the content of a file stays as it is.
 _SECRET_SHAPES = tuple(
@@ -55,16 +56,26 @@ _SECRET_SHAPES = tuple(
         # Each part is bounded, so that no text takes time that grows with its square.
         ("eyJ", r"eyJ[A-Za-z0-9_-]{8,1000}\.eyJ[A-Za-z0-9_-]{8,9000}\.[A-Za-z0-9_-]*"),  # JWT
         ("://", r"(?<=://)[^/\s:@]*:[^/\s?#]+(?=@)"),  # user and password in a URL
-        ("ecret", r"(?i:secret_?access_?key)[\"'\s:=]+[A-Za-z0-9/+]{40}"),  # AWS
+        ("ecret", _AWS_KEY),
+        ("SECRET", _AWS_KEY),
     )
 )
 
 # A name that says it before what it holds: in a query, a connection string, a line of a shell; in JSON as text. Both
 # begin with a character to look for, and look back from there: base64 has `=` at its end only.
-_NAMES = ("password", "passwd", "pwd", "passphrase", "secret", "token", "api_key", "apikey", "secret_key", "signature")
-_ASSIGNED = re.compile(f"=(?:{'|'.join(f'(?<={name}=)' for name in _NAMES)})[^\\s&;,\"'=[][^\\s&;,\"']*", re.IGNORECASE)
+_NAMES = (
+    "password", "passwd", "pwd", "passphrase", "secret", "token", "api_key", "apikey", "secret_key", "access_key",
+    "signature",
+)  # fmt: skip
+_IN_QUOTES = r"""[^"\\]*(?:\\.[^"\\]*)*"""
+_ASSIGNED = re.compile(
+    f"=(?:{'|'.join(f'(?<={name}=)' for name in _NAMES)})"
+    rf"""(?:(\\"(?=[^"[])|'(?=[^'[]))[^"'\\\n]{{1,1000}}|("(?=[^"[])){_IN_QUOTES}"""
+    r"""|(?!\\")[^\s&;,"'=[][^\s&;,"']*)""",
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(
-    f'": ?"(?:{"|".join(f"""(?<={name}":")|(?<={name}": ")""" for name in _NAMES)})[^"[][^"]*', re.IGNORECASE
+    f'": ?"(?:{"|".join(f"""(?<={name}":")|(?<={name}": ")""" for name in _NAMES)})(?=[^"[]){_IN_QUOTES}', re.IGNORECASE
 )
 
 # What a name that says that it holds a secret ends with, in JSON: as a field's own, or as the text of a label.
@@ -78,7 +89,7 @@ _SPLIT_IN_JSON = "ecret"  # the one marker whose shape has quotes in it
 def is_clean(text: str) -> bool:
     """Whether `redact` would leave a value as it is, by its JSON, ASCII and compact; False where that is uncertain."""
     lowered = text.lower()
-    if any(name in lowered for name in _SECRET_NAMES_IN_JSON) or _QUOTED_IN_JSON in text or _SPLIT_IN_JSON in text:
+    if any(name in lowered for name in _SECRET_NAMES_IN_JSON) or _QUOTED_IN_JSON in text or _SPLIT_IN_JSON in lowered:
         return False
     if "=" in text and _ASSIGNED.search(text):
         return False
@@ -110,10 +121,12 @@ def _text(value: str) -> tuple[str, int]:
         if marker in value:
             value, count = shape.subn(REDACTED, value)
             found += count
-    for start, shape in (("=", _ASSIGNED), ('": "', _QUOTED)):
-        if start[:2] in value:
-            value, count = shape.subn(start + REDACTED, value)
-            found += count
+    if "=" in value:
+        value, count = _ASSIGNED.subn(lambda told: f"={told[1] or told[2] or ''}{REDACTED}", value)
+        found += count
+    if '":' in value:
+        value, count = _QUOTED.subn(f'": "{REDACTED}', value)
+        found += count
     return value, found
 
 

@@ -41,6 +41,9 @@ SHAPES = {
     "basic": f"Basic {WORD}=",
     "jwt": f"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.{WORD}",
     "aws": f"aws_secret_access_key = {WORD}wJalrXUt",
+    "aws, in a shell": f"export AWS_SECRET_ACCESS_KEY={WORD}wJalrXUt",
+    "aws, in yaml": f"AWS_SECRET_ACCESS_KEY: {WORD}wJalrXUt",
+    "aws json, upper case": f'"AWS_SECRET_ACCESS_KEY": "{WORD}wJalrXUt"',
     "aws json": f'"SecretAccessKey": "{WORD}wJalrXUt"',
     "private key": f"-----BEGIN RSA PRIVATE KEY-----\n{WORD}\n{WORD}\n-----END RSA PRIVATE KEY-----",
     "private key, cut off": f"-----BEGIN OPENSSH PRIVATE KEY-----\n{WORD}\n",
@@ -52,6 +55,10 @@ SHAPES = {
     "presigned": f"https://s3.acme.io/a?X-Amz-Signature={WORD}",
     "connection string": f"Server=db;User=acme;Password={WORD};",
     "shell": f"export CLIENT_SECRET={WORD}",
+    "shell, in quotes": f'export CLIENT_SECRET="two words {WORD}" # from the vault',
+    "shell, in single quotes": f"PASSWORD='two words {WORD}'",
+    "shell, in json in text": json.dumps({"run": f'CLIENT_SECRET="{WORD}" ./deploy'}),
+    "json in text, a quote in it": json.dumps({"password": f'ab"{WORD}'}),
     "json in text": json.dumps({"client_secret": WORD}),
     "json in text, compact": json.dumps({"password": WORD}, separators=(",", ":")),
 }
@@ -186,7 +193,7 @@ def test_the_content_of_a_file_stays(content, lure):
     ],
 )  # fmt: skip
 def test_time_grows_with_the_text_and_not_its_square(text):
-    """No text that is made for it keeps the agent busy: a quarter of a megabyte is done in well under a second."""
-    started = time.perf_counter()
+    """No text that is made for it keeps the agent busy: a square would take minutes of CPU, and this takes a moment."""
+    started = time.thread_time()
     redact(text * (250_000 // len(text)))
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 10
