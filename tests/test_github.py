@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -28,7 +29,9 @@ from collectors.github.links import next_page
 from collectors.github.org import two_factor
 from collectors.github.patience import Reply, wait_after
 from collectors.github.pull_request import reviews
+from collectors.github.refusals import fault
 from collectors.github.repository import access
+from collectors.registry import evidence_types
 from tests.fakes.github import Fault, GitHub, schema
 from tests.github_reader import MONTH, UNTIL, Reader, app_settings
 
@@ -303,6 +306,7 @@ def test_checks_that_are_denied_are_null(tmp_path, pool):
 
 PRIMARY = {"message": "API rate limit exceeded for user ID 99."}
 SECONDARY = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
+LIMITED_ANEW = {"errors": [{"type": "RATE_LIMIT", "code": "graphql_rate_limit", "message": "API rate limit exceeded."}]}
 LIMITED = {"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 99."}]}
 
 
@@ -313,6 +317,7 @@ LIMITED = {"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceed
         (403, SECONDARY, {"Retry-After": "0"}),
         (403, PRIMARY, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}),
         (200, LIMITED, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}),
+        (200, LIMITED_ANEW, {"X-RateLimit-Remaining": "17", "X-RateLimit-Reset": "1"}),
     ],
 )
 def test_a_rate_limit_is_waited_out_in_sight(github, reader, status, body, headers):
@@ -322,6 +327,21 @@ def test_a_rate_limit_is_waited_out_in_sight(github, reader, status, body, heade
     assert len(seen) == 12
     assert not gaps
     assert reader.waits == [("GitHub: the rate limit is used up", 0.0 if "Retry-After" in headers else 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        (["organization", "repositories", "nodes", 3], "not_found"),
+        (["organization", "repositories", "nodes", 3, "collaborators"], "denied"),
+        (["organization", "samlIdentityProvider"], "not_found"),
+        (None, "not_found"),
+    ],
+)
+def test_what_is_not_found_below_what_is_there_is_not_shown(path, kind):
+    """An element of a list can go meanwhile, and is passed over; what lacks below one that is there is a gap."""
+    error = {"type": "NOT_FOUND", "message": "Could not resolve to a node.", "path": path}
+    assert fault(error, "Repositories", "members:read").kind == kind
 
 
 def test_what_an_app_was_not_granted(github, app):
@@ -653,3 +673,16 @@ def test_the_local_github_says_when_it_is_ready():
         line = process.stdout.readline()
         process.kill()
     assert line.startswith("github ready http://127.0.0.1:")
+
+
+def test_no_login_is_left_where_people_are_pseudonyms():
+    """Whoever is a person in one record of the examples is a pseudonym in all of them, in each field."""
+    people, written = set(), {}
+    for kind in evidence_types("github"):
+        for file in sorted(Path(__file__).with_name("evidence").glob(f"{kind.id}/*/records.json")):
+            for number, told in enumerate(json.loads(file.read_text())["records"]):
+                record = kind.record.model_validate(told)
+                text = record.model_dump_json(context=lambda name: people.add(name) or "somebody")
+                written[kind.id, file.parent.name, number] = set(re.findall(r'"([^"]+)"', text))
+    people.remove("release")  # in one example a person, in others an environment or a label
+    assert {where: found for where, texts in written.items() if (found := texts & people)} == {}

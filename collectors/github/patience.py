@@ -10,6 +10,7 @@ from typing import Any
 
 from collectors.errors import Unavailable
 
+RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})  # GraphQL's types of it, the newer one last
 SECONDARY_LIMIT_WAIT = 60.0
 LONGEST_WAIT = 3700.0  # seconds: the primary limit is whole again after an hour
 NO_ANSWER = 0
@@ -88,7 +89,7 @@ def limited(reply: Reply) -> bool:
         return exhausted or "retry-after" in reply.headers or "rate limit" in reply.message.lower()
     if reply.status == HTTPStatus.OK and isinstance(reply.body, dict):
         errors = reply.body.get("errors")
-        return isinstance(errors, list) and any(isinstance(e, dict) and e.get("type") == "RATE_LIMITED" for e in errors)
+        return isinstance(errors, list) and any(isinstance(e, dict) and e.get("type") in RATE_LIMITED for e in errors)
     return reply.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
@@ -98,7 +99,8 @@ def _until_allowed(reply: Reply, tried: int, now: float) -> float:
     if after.isdecimal():
         return float(after)
     reset = reply.headers.get("x-ratelimit-reset", "").strip()
-    if reply.headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
+    is_exhausted = reply.headers.get("x-ratelimit-remaining") == "0" or reply.status == HTTPStatus.OK  # of GraphQL
+    if is_exhausted and reset.isdecimal():
         return max(0.0, float(reset) - server_clock(reply, now)) + 1.0
     return SECONDARY_LIMIT_WAIT * 2.0 ** (tried - 1)
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from collectors.contract import Record
+from collectors.contract import Personal, Record
 
 Origin = Literal["classic", "repository", "organization", "enterprise"]
 
@@ -17,7 +17,8 @@ class Bypass(Record):
         description="`user`, `team`, `app`, `repository_role`, `organization_owner`, `enterprise_owner`, `deploy_key` "
         "or `administrator`."
     )
-    name: str | None = Field(description="The login, slug or role; null where the kind has no names.")
+    name: str | None = Field(description="The slug or role; null for users, and where the kind has no names.")
+    user: Personal | None = Field(description="The user's login; null where the kind is another.")
     mode: str = Field(description="`always`, `pull_request` (only by one), or `force_push` (only those).")
 
 
@@ -90,7 +91,7 @@ def _reviews(protection: Mapping[str, Any]) -> dict[str, Any]:
 
 def classic_source(protection: Mapping[str, Any], repository: str) -> RuleSource:
     """Where classic rules come from, and whom they let by."""
-    administrators = [] if protection["isAdminEnforced"] else [Bypass(kind="administrator", name=None, mode="always")]
+    administrators = [] if protection["isAdminEnforced"] else [_bypass_of("administrator", None, "always")]
     allowed = [
         _allowed(allowance["actor"], mode)
         for field, mode in (
@@ -111,8 +112,15 @@ def classic_source(protection: Mapping[str, Any], repository: str) -> RuleSource
 
 def _allowed(actor: Mapping[str, Any] | None, mode: str) -> Bypass:
     actor = actor or {}
-    name = actor.get("login") or actor.get("combinedSlug") or actor.get("slug")
-    return Bypass(kind=str(actor.get("__typename", "unknown")).lower(), name=name, mode=mode)
+    kind = str(actor.get("__typename", "unknown")).lower()
+    if kind == "user":
+        return Bypass(kind=kind, name=None, user=actor.get("login"), mode=mode)
+    return _bypass_of(kind, actor.get("login") or actor.get("combinedSlug") or actor.get("slug"), mode)
+
+
+def _bypass_of(kind: str, name: str | None, mode: str) -> Bypass:
+    """Of anything but a user."""
+    return Bypass(kind=kind, name=name, user=None, mode=mode)
 
 
 def ruleset_rule(rule: Mapping[str, Any], source: RuleSource) -> Rule:
@@ -164,9 +172,9 @@ def _bypass(given: Mapping[str, Any]) -> Bypass:
         ("deployKey", "deploy_key"),
     ):
         if given[field]:
-            return Bypass(kind=kind, name=None, mode=mode)
+            return _bypass_of(kind, None, mode)
     if given["repositoryRoleName"]:
-        return Bypass(kind="repository_role", name=given["repositoryRoleName"], mode=mode)
+        return _bypass_of("repository_role", given["repositoryRoleName"], mode)
     return _allowed(given["actor"], mode)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from collectors.contract import Cancelled, Gap, Period, Record, evidence
+from collectors.contract import Cancelled, Gap, Period, Personal, Record, evidence
 from collectors.errors import AccessDenied, CollectionError, Omitted, Unavailable
 from collectors.github.graphql import Node
 from collectors.github.merges import Expected
@@ -24,7 +24,7 @@ GONE = "ghost"  # as GitHub shows an account that was deleted
 class Review(Record):
     """A reviewer's last word before the merge."""
 
-    reviewer: str | None = Field(description="The reviewer's login; null where the account is gone.")
+    reviewer: Personal | None = Field(description="The reviewer's login; null where the account is gone.")
     reviewer_kind: str | None = Field(description="`user`, `bot` or another kind; null where the account is gone.")
     state: str = Field(description="`approved`, `changes_requested` or `dismissed`.")
     submitted_at: datetime = Field(description="When it was given.")
@@ -50,16 +50,16 @@ class PullRequestReviews(Record):
     url: str = Field(description="Its page.")
     title: str = Field(description="Its title.")
     branch: str = Field(description="The default branch that it was merged into.")
-    author: str | None = Field(description="The author's login; null where the account is gone.")
+    author: Personal | None = Field(description="The author's login; null where the account is gone.")
     author_kind: str | None = Field(description="`user`, `bot` or another kind of account; null where it is gone.")
     created_at: datetime = Field(description="When it was opened.")
     merged_at: datetime = Field(description="When it was merged.")
-    merged_by: str | None = Field(description="Who merged it; null where the account is gone.")
+    merged_by: Personal | None = Field(description="Who merged it; null where the account is gone.")
     head_commit: str = Field(description="The last commit that was pushed to it.")
     merge_commit: str | None = Field(description="The commit that it became on the default branch.")
     reviews: list[Review] = Field(description="Each reviewer's last word before the merge, in the order of time.")
-    approvers: list[str] = Field(description="Who approved it, other than its author.")
-    approvers_after_last_push: list[str] = Field(description="Those of them who saw the commit that was merged.")
+    approvers: list[Personal] = Field(description="Who approved it, other than its author.")
+    approvers_after_last_push: list[Personal] = Field(description="Those of them who saw the commit that was merged.")
     self_approved: bool = Field(description="Whether its author approved it.")
     merged_by_author: bool | None = Field(description="Whether its author merged it; null where either is gone.")
     merged_without_review: bool = Field(description="Whether nobody other than its author approved it.")
@@ -90,7 +90,7 @@ def _slice(
     counted, hidden, seen = 0, 0, set[str]()
     for page in pages:
         counted = page.connection["issueCount"]
-        if counted > MOST_RESULTS:
+        if counted > MOST_RESULTS and not seen:  # later on, halves would tell again what was told
             yield from _halves(organization, part, period, expected, counted)
             return
         yield from (fault.error.gap(part.name) for fault in page.faults)

@@ -65,6 +65,8 @@ def fault(error: Mapping[str, Any], operation: str, permission: str | None) -> C
     message = str(error.get("message") or "no reason given")[:300]
     extensions = error.get("extensions")
     code = error.get("type") or (extensions.get("code") if isinstance(extensions, dict) else None)
+    if code == "NOT_FOUND" and _is_below_an_element(error.get("path")):  # which is there: what lacks is not shown
+        return AccessDenied(message, operation=operation, permission=permission)
     if code == "NOT_FOUND":
         return NotFound(message, operation=operation)
     if code in ("FORBIDDEN", "INSUFFICIENT_SCOPES"):
@@ -76,6 +78,11 @@ def fault(error: Mapping[str, Any], operation: str, permission: str | None) -> C
     if code in GAVE_UP or message.startswith("Something went wrong while executing your query"):
         return Overloaded(message, operation=operation)
     return Unavailable(message, operation=operation)
+
+
+def _is_below_an_element(path: Any) -> bool:
+    """Whether a path leads into an element of a list, and further."""
+    return isinstance(path, list) and any(isinstance(step, int) for step in path[:-1])
 
 
 def _kind(reply: Reply, absent: type[CollectionError]) -> type[CollectionError]:

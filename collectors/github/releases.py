@@ -21,6 +21,7 @@ ATTESTATIONS = "attestations:read"
 LIST = "GET /repos/{owner}/{repo}/releases"
 ATTESTED = "GET /repos/{owner}/{repo}/attestations/{subject_digest}"
 PAGE = 25
+DELAY = timedelta(minutes=15)  # by which a list shows what was published
 
 
 class ReleaseAsset(Record):
@@ -54,7 +55,7 @@ class Release(RepositoryRecord):
     assets: list[ReleaseAsset] = Field(description="Its files; the source code that GitHub packs itself is not one.")
 
 
-@evidence(METADATA, CONTENTS, ATTESTATIONS, window=timedelta(days=30))
+@evidence(METADATA, CONTENTS, ATTESTATIONS, window=timedelta(days=30), lag=DELAY)
 def releases(organization: Organization, period: Period) -> Iterator[Release | Gap]:
     """Every release that was published in the period, with its author and files, and whether these are attested.
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from collectors.contract import Cancelled, Gap, Period, Personal, Record, evidence
-from collectors.errors import CollectionError, NotFound, Unavailable
+from collectors.errors import AccessDenied, CollectionError, Unavailable
 from collectors.github.connection import PER_PAGE
 from collectors.github.selected import login, place
 from collectors.github.slices import SECOND, Slice, halves, whole_seconds
@@ -102,7 +102,7 @@ def _page(organization: Organization, repository: Mapping[str, Any], part: Slice
         "per_page": str(PER_PAGE),
         "page": str(number),
     }
-    page = organization.once(RUNS, filters, permission=ACTIONS, absent=NotFound, **place(repository))
+    page = organization.once(RUNS, filters, permission=ACTIONS, absent=AccessDenied, **place(repository))
     if not (isinstance(page.get("total_count"), int) and isinstance(page.get("workflow_runs"), list)):
         raise Unavailable("the answer has no list of workflow_runs", operation=RUNS)
     return page
