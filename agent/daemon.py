@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _AGAIN = 5.0  # seconds before a deliverer that broke, say on a full disk, is started again
-_AT_START = ("state_dir", "chequr", "outbox", "delivery", "http", "webhooks", "log")  # what is looked at then only
+_AT_START = ("state_dir", "chequr", "outbox", "delivery", "http", "webhooks", "log")  # kept as they are until then
 _SOON = timedelta(minutes=1)  # after the start: one that is started anew each day keeps up, too
 
 
@@ -184,10 +184,11 @@ class Daemon:
         except ConfigurationInvalid as error:
             log.error("configuration.refused", problems=error.problems, remedy="the old one stays in force")
             return "The new configuration was refused; the old one stays in force."
-        changed = [key for key in _AT_START if getattr(fresh.config, key) != getattr(self._loaded.config, key)]
+        running = {key: getattr(self._loaded.config, key) for key in _AT_START}
+        changed = [key for key, value in running.items() if getattr(fresh.config, key) != value]
         if changed:
             log.warning("configuration.needs_restart", keys=changed, remedy="start the agent again")
-        self._loaded = fresh
+        self._loaded = Loaded(fresh.config.model_copy(update=running), fresh.collectors, fresh.path)
         self._schedule()
         log.info("configuration.reloaded", collectors=[collector.name for collector in fresh.enabled])
         return "The configuration was read again."
