@@ -7,6 +7,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 
 from prometheus_client import (
@@ -100,7 +102,19 @@ class Metrics:
 
     def push(self, url: str) -> None:
         """The same to a Pushgateway, in the place of what this host pushed before. Raises OSError."""
-        push_to_gateway(url, "chequr-agent", self._registry, {"instance": socket.gethostname()}, timeout=_PATIENCE)
+        with _pushing():
+            push_to_gateway(url, "chequr-agent", self._registry, {"instance": socket.gethostname()}, timeout=_PATIENCE)
+
+
+@contextmanager
+def _pushing() -> Iterator[None]:
+    """Says without the address, which may hold a password, what is wrong with it or with who answers there."""
+    try:
+        yield
+    except (InvalidURL, ValueError) as error:
+        raise OSError("this is not the address of one; it is http://host:port, without a user") from error
+    except HTTPException as error:
+        raise OSError("what answers there does not speak HTTP") from error
 
 
 class _Standing(Source):

@@ -1,11 +1,12 @@
 """What the agent tells to those who watch it: health and figures over HTTP, and in a file for jobs."""
 
 import re
+import threading
 import urllib.error
 import urllib.request
 from contextlib import closing
 from pathlib import Path
-from socket import create_server
+from socket import SHUT_WR, create_server
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -161,3 +162,37 @@ def test_a_job_pushes_its_figures(agent):
     assert b"chequr_agent_collections_total" in request.body
     done = agent.run("deliver", "--pushgateway", "http://127.0.0.1:9")
     assert (done.code, "could not be told" in done.told) == (Exit.WELL, True)
+
+
+def test_who_is_no_pushgateway_changes_nothing(agent):
+    """One that does not speak HTTP is a warning, too, and the job has done its work."""
+    with create_server(("127.0.0.1", 0)) as server:
+
+        def greet():
+            with server.accept()[0] as client:
+                client.recv(1)
+                client.sendall(b"220 mail.acme.example\r\n")
+                client.shutdown(SHUT_WR)
+                while client.recv(65536):  # so that it is closed in order
+                    pass
+
+        greeting = threading.Thread(target=greet)
+        greeting.start()
+        done = agent.run("deliver", "--pushgateway", f"http://127.0.0.1:{server.getsockname()[1]}")
+        greeting.join()
+    assert done.code == Exit.WELL
+    assert done.told.endswith("what answers there does not speak HTTP")
+
+
+@pytest.mark.parametrize("address", ["http://gateway:port", "http://[", "http://a b"])
+def test_no_pushgateway(agent, address):
+    """What is no address is a warning that names it."""
+    done = agent.run("deliver", "--pushgateway", address)
+    assert (done.code, f"the metrics could not be told to {address}" in done.told) == (Exit.WELL, True)
+
+
+@pytest.mark.parametrize("address", ["http://me:hunter2@gateway:9091", "me:hunter2@gateway:9091", "me:hunter2@gateway"])
+def test_a_password_in_a_pushgateways_address_is_not_told(agent, address):
+    """Neither the address nor what the libraries say of it is told with the password."""
+    done = agent.run("deliver", "--pushgateway", address)
+    assert (done.code, "hunter2" in done.err, "gateway" in done.told) == (Exit.WELL, False, True)

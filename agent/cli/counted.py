@@ -37,7 +37,7 @@ def counted(loaded: "Loaded", store: Any, file: Path | None, gateway: str | None
         if file is not None:
             _told(metrics.write, file)
         if gateway is not None:
-            _told(metrics.push, gateway)
+            _told(metrics.push, gateway if "://" in gateway else f"http://{gateway}")
 
 
 def _told(tell: Callable[[Any], None], place: object) -> None:

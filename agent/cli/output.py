@@ -37,8 +37,10 @@ def clear() -> None:
 
 
 def warn(text: str) -> None:
-    """A line for people on standard error."""
-    sys.stderr.write(f"chequr-agent: {text}\n")
+    """A line for people on standard error, without secrets that may stand in it."""
+    from agent.redaction import redact
+
+    sys.stderr.write(f"chequr-agent: {redact(text)[0]}\n")
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
