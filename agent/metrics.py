@@ -100,10 +100,14 @@ class Metrics:
             fresh.write(generate_latest(self._registry))
             os.fchmod(fresh.fileno(), 0o644)  # others are to read it, whatever the umask says
 
-    def push(self, url: str) -> None:
-        """The same to a Pushgateway, in the place of what this host pushed before. Raises OSError."""
+    def push(self, url: str, instance: str | None = None) -> None:
+        """The same to a Pushgateway, in the place of what this `instance`, else this host, pushed before.
+
+        Raises OSError.
+        """
+        group = {"instance": instance or socket.gethostname()}
         with _pushing():
-            push_to_gateway(url, "chequr-agent", self._registry, {"instance": socket.gethostname()}, timeout=_PATIENCE)
+            push_to_gateway(url, "chequr-agent", self._registry, group, timeout=_PATIENCE)
 
 
 @contextmanager

@@ -123,6 +123,12 @@ def test_a_job_is_not_tried_again_in_vain():
     assert within["template"]["spec"]["restartPolicy"] == "Never"
 
 
+@pytest.mark.parametrize("name", ["cronjob", "daemon"])
+def test_a_pod_is_the_agent_that_the_last_one_was(name):
+    """The host's name stays: a Pushgateway replaces its figures, and daily runs keep their time."""
+    assert pod(built(ROOT / "kubernetes/overlays" / name))["spec"]["hostname"] == "chequr-agent"
+
+
 def test_the_image_is_named_once(overlay):
     """Every way of running uses the image that the component names."""
     (image,) = yaml.safe_load((ROOT / "kubernetes/components/image/kustomization.yaml").read_text())["images"]
@@ -139,6 +145,7 @@ def test_each_shard_is_one_pod():
     assert (job["completionMode"], job["completions"], job["parallelism"]) == ("Indexed", int(shards), int(shards))
     assert job["backoffLimitPerIndex"] > 0
     assert "backoffLimit" not in job
+    assert "--instance=shard-$(JOB_COMPLETION_INDEX)" in container["args"]  # for a Pushgateway
     names = [variable["name"] for variable in container["env"]]
     assert names.index("JOB_COMPLETION_INDEX") < names.index("CHEQUR_AGENT__STATE_DIR")
     assert container["env"][names.index("CHEQUR_AGENT__STATE_DIR")]["value"].endswith("shard-$(JOB_COMPLETION_INDEX)")

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from contextlib import closing
 from pathlib import Path
-from socket import SHUT_WR, create_server
+from socket import SHUT_WR, create_server, gethostname
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -154,11 +154,13 @@ def test_figures_that_cannot_be_told_are_named_one_by_one(agent):
 
 
 def test_a_job_pushes_its_figures(agent):
-    """They go to a Pushgateway under the host's name; one that is away is a warning, and the job has done its work."""
+    """They go to a Pushgateway under the host's name, or one that is given; one that is away is a warning only."""
     with loopback.serving(loopback.Answer(200)) as gateway:
         assert agent.run("collect", "--pushgateway", gateway.url.removesuffix("/v1")).code == Exit.WELL
-        (request,) = gateway.requests
-    assert (request.method, request.path.split("/")[:4]) == ("PUT", ["", "metrics", "job", "chequr-agent"])
+        agent.run("deliver", "--pushgateway", gateway.url.removesuffix("/v1"), "--instance", "shard-3")
+        request, named = gateway.requests
+    group = "/metrics/job/chequr-agent/instance/"
+    assert (request.method, request.path, named.path) == ("PUT", group + gethostname(), f"{group}shard-3")
     assert b"chequr_agent_collections_total" in request.body
     done = agent.run("deliver", "--pushgateway", "http://127.0.0.1:9")
     assert (done.code, "could not be told" in done.told) == (Exit.WELL, True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli.counted import MetricsFile, Pushgateway, counted
+from agent.cli.counted import Instance, MetricsFile, Pushgateway, counted
 from agent.cli.options import ConfigPath, Json, Verbose, start
 from agent.exit import Exit
 
@@ -72,6 +72,7 @@ def collect(
     ] = False,
     metrics_file: MetricsFile = None,
     pushgateway: Pushgateway = None,
+    instance: Instance = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -97,7 +98,7 @@ def collect(
 
             with (
                 Store(loaded.config.state_dir, loaded.config.outbox.room) as store,
-                counted(loaded, store, metrics_file, pushgateway) as metrics,
+                counted(loaded, store, metrics_file, pushgateway, instance) as metrics,
             ):
                 work = _Work(loaded, store, metrics, part)
                 code = int(_collect(work, collectors, types, deliver_too=not no_deliver, wait=wait, as_json=json))
@@ -112,6 +113,7 @@ def deliver(
     wait: Wait = _PATIENCE,
     metrics_file: MetricsFile = None,
     pushgateway: Pushgateway = None,
+    instance: Instance = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -127,7 +129,7 @@ def deliver(
     loaded = start(config, verbose=verbose, quiet=True)
     with (
         Store(loaded.config.state_dir, loaded.config.outbox.room) as store,
-        counted(loaded, store, metrics_file, pushgateway) as metrics,
+        counted(loaded, store, metrics_file, pushgateway, instance) as metrics,
     ):
         delivery = delivered(loaded, store, patience=wait, watch=metrics.settled if metrics else None)
         upkeep(loaded, store, now=time.time())

@@ -21,9 +21,16 @@ Pushgateway = Annotated[
     str | None, typer.Option(metavar="URL", help="Push Prometheus metrics to this Pushgateway at the end.")
 ]
 
+Instance = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What this agent is called at the Pushgateway. [default: the host's name]"),
+]
+
 
 @contextmanager
-def counted(loaded: "Loaded", store: Any, file: Path | None, gateway: str | None) -> Iterator["Metrics | None"]:
+def counted(
+    loaded: "Loaded", store: Any, file: Path | None, gateway: str | None, instance: str | None
+) -> Iterator["Metrics | None"]:
     """Who counts, if anybody wants to know. That it cannot be told changes nothing of the work."""
     if file is None and gateway is None:
         yield None
@@ -37,7 +44,8 @@ def counted(loaded: "Loaded", store: Any, file: Path | None, gateway: str | None
         if file is not None:
             _told(metrics.write, file)
         if gateway is not None:
-            _told(metrics.push, gateway if "://" in gateway else f"http://{gateway}")
+            url = gateway if "://" in gateway else f"http://{gateway}"
+            _told(lambda place: metrics.push(place, instance), url)
 
 
 def _told(tell: Callable[[Any], None], place: object) -> None:
