@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, InvalidURL
 from pathlib import Path
+from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -29,11 +30,12 @@ from agent.figures import FIGURES, PREFIX
 from agent.items import Accept, Defer, Item, Lose, Reject, Settlement
 from agent.outbox import Outbox
 from agent.private import whole
-from agent.report import Report
+from agent.report import Outcome, Report
 from agent.runs import Runs
 from agent.states import STATES
 from agent.store import Store
 from agent.verified import Verified
+from collectors.errors import GapKind
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _OUTCOMES: dict[type[Settlement], str] = {Accept: "accepted", Defer: "deferred", Reject: "rejected", Lose: "lost"}
@@ -63,12 +65,22 @@ class Metrics:
         self._calls = self._counter("source_calls_total")
         self._waits = self._counter("source_waits_total")
         self._deliveries = self._counter("deliveries_total")
-        for outcome in _OUTCOMES.values():  # from 0 on: a series that begins with 1 did not increase, says Prometheus
-            self._deliveries.labels(outcome)
+        self._loaded = loaded
+        self._begin()
 
     def _counter(self, name: str) -> Counter:
         figure = FIGURES[name]
         return Counter(PREFIX + figure.name, figure.says, figure.labels, registry=self._registry)
+
+    def _begin(self) -> None:
+        """What never happened is told as 0: a series that begins with 1 did not increase, says Prometheus."""
+        for outcome in _OUTCOMES.values():
+            self._deliveries.labels(outcome)
+        for collector in self._loaded().enabled:
+            for outcome in get_args(Outcome):
+                self._collections.labels(collector.name, outcome)
+            for kind in get_args(GapKind):
+                self._gaps.labels(collector.name, kind)
 
     def collected(self, report: Report, seconds: float) -> None:
         """A run came to its end."""
@@ -89,6 +101,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """All of it, and the process's own, in Prometheus' text format."""
+        self._begin()  # with collectors that a reload brought
         return generate_latest(self._registry) + generate_latest(self._process)
 
     def write(self, file: Path) -> None:

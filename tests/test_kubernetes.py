@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import kubernetes_validate
 import pytest
@@ -13,6 +14,8 @@ import yaml
 
 from agent.exit import Exit
 from agent.figures import FIGURES, PREFIX
+from agent.report import Outcome
+from collectors.errors import GapKind
 from tests.command import UNSET, Agent
 
 ROOT = Path(__file__).parents[1]
@@ -165,7 +168,22 @@ def test_alarms_are_of_metrics_that_there_are():
     for rule in rules["spec"]["groups"][0]["rules"]:
         for name in re.findall(r"chequr_agent_\w+", rule["expr"]):
             assert name.removeprefix(PREFIX) in FIGURES
+        for kinds in re.findall(r'kind=~"([^"]+)"', rule["expr"]):
+            assert set(kinds.split("|")) <= set(get_args(GapKind))
+        for outcome in re.findall(r'outcome="([^"]+)"', rule["expr"]):
+            assert outcome in get_args(Outcome)
         assert rule["annotations"]["action"]
+
+
+def test_there_is_an_alarm_for_evidence_that_was_refused_and_for_a_run_that_broke():
+    """A run in which nothing could be read ends in time: its gaps raise the alarm, from the first one on."""
+    (rules,) = yaml.safe_load_all((ROOT / "kubernetes/monitoring/rules.yaml").read_text())
+    expressions = [rule["expr"] for rule in rules["spec"]["groups"][0]["rules"]]
+    for series in (
+        'chequr_agent_gaps_total{kind=~"unauthenticated|denied"}',
+        'chequr_agent_collections_total{outcome="failed"}',
+    ):
+        assert f"increase({series}[1d]) > 0 or ({series} > 0 unless {series} offset 1d)" in expressions
 
 
 def test_the_dashboard_draws_metrics_that_there_are():

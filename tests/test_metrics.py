@@ -89,6 +89,10 @@ def test_what_never_happened_is_told_as_nothing(agent, tmp_path):
     counted = figures(file.read_text())
     for outcome in ("accepted", "deferred", "rejected", "lost"):
         assert counted["chequr_agent_deliveries_total", outcome] == 0
+    for outcome in ("complete", "incomplete", "failed"):
+        assert counted["chequr_agent_collections_total", outcome, "manual"] == 0
+    for kind in ("denied", "failed", "invalid"):  # and all others
+        assert counted["chequr_agent_gaps_total", kind, "manual"] == 0
     for state in ("pending", "in_flight", "deferred", "rejected", "discarded"):
         assert counted["chequr_agent_outbox_items", state] == counted["chequr_agent_outbox_bytes", state] == 0
 
