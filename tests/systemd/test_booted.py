@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.systemd.machine import booted
+from tests.systemd.machine import ROOT, booted
 
 AGENT, COLLECT, FAILED = "chequr-agent.service", "chequr-agent-collect@files.service", "chequr-agent-failed@{}.service"
 TOKEN = "chequr-sandbox-write"
@@ -26,11 +26,17 @@ schedule = "weekly"
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
     with booted(tmp_path_factory.mktemp("machine")) as machine:
-        machine.run("systemd-sysusers")
-        machine.write("/etc/chequr-agent/chequr_token", TOKEN, 0o600)
-        machine.write("/etc/chequr-agent/config.toml", CONFIGURATION)
-        machine.run("systemd-tmpfiles", "--create")
+        for step in ("The user", "The configuration"):
+            machine.write("/root/chequr_token", TOKEN)
+            machine.write("/root/config.toml", CONFIGURATION)
+            machine.run("sh", "-ec", f"cd /root\n{documented(step)}")
         yield machine
+
+
+def documented(step):
+    """The commands that the documentation gives for a step of the installation."""
+    text = (ROOT / "docs/deployment.md").read_text(encoding="utf-8").partition(f". **{step}")[2]
+    return text.partition("```console\n")[2].partition("```")[0]
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +80,13 @@ def accepted(machine):
 def outbox(machine):
     done = machine.run("chequr-agent", "status", "--json", "--config", "/etc/chequr-agent/config.toml", check=False)
     return Counter({state: held["items"] for state, held in json.loads(done.stdout)["outbox"].items()})
+
+
+def test_installed_as_documented(machine):
+    """The steps make the folder, and give what lies in it to those who are to read it, and to nobody else."""
+    told = machine.run("sh", "-c", "stat --format='%a %U %G %n' /etc/chequr-agent /etc/chequr-agent/*").stdout
+    assert told.splitlines()[0] == "750 root chequr-agent /etc/chequr-agent"
+    assert "600 root root /etc/chequr-agent/chequr_token" in told
 
 
 def test_ready_and_delivering(machine):
