@@ -3,12 +3,21 @@
 import json
 import time
 from collections import Counter
+from textwrap import dedent
 
 import pytest
 
 from tests.systemd.machine import ROOT, booted
 
+
+def documented(subject, language="console"):
+    """The first code that the documentation gives below a bold subject."""
+    text = (ROOT / "docs/deployment.md").read_text(encoding="utf-8").partition(f" **{subject}")[2]
+    return text.partition(f"```{language}\n")[2].partition("```")[0]
+
+
 AGENT, COLLECT, FAILED = "chequr-agent.service", "chequr-agent-collect@files.service", "chequr-agent-failed@{}.service"
+FROM_ELSEWHERE = dedent(documented("A key from elsewhere", "ini"))  # a drop-in
 TOKEN = "chequr-sandbox-write"
 SANDBOX = "http://127.0.0.1:8080"
 CONFIGURATION = """state_dir = "/var/lib/chequr-agent"
@@ -33,17 +42,12 @@ def machine(tmp_path_factory):
         yield machine
 
 
-def documented(step):
-    """The commands that the documentation gives for a step of the installation."""
-    text = (ROOT / "docs/deployment.md").read_text(encoding="utf-8").partition(f". **{step}")[2]
-    return text.partition("```console\n")[2].partition("```")[0]
-
-
 @pytest.fixture(autouse=True)
 def sandbox(machine):
     """A Chequr API, inside, and an agent without a past."""
     machine.write("/etc/chequr-agent/config.toml", CONFIGURATION)
     machine.run("rm", "-rf", "/srv/evidence", "/var/lib/chequr-agent", "/etc/systemd/system/chequr-agent.service.d")
+    machine.run("rm", "-rf", f"/etc/systemd/system/{COLLECT}.d")
     files(machine, "first", 5)
     machine.run("systemctl", "daemon-reload")
     serve(machine)
@@ -202,15 +206,36 @@ def test_an_encrypted_credential(machine):
     machine.run("systemd-creds", "setup")
     encrypt = f"systemd-creds encrypt --with-key=host --name=chequr_token {path} {path}.cred && rm {path}"
     machine.run("sh", "-c", encrypt)
-    encrypted = f"LoadCredential=\nLoadCredentialEncrypted=chequr_token:{path}.cred"
-    machine.drop_in(AGENT, f"[Service]\n{encrypted}\n")
+    for unit in (AGENT, COLLECT):
+        machine.drop_in(unit, FROM_ELSEWHERE)
     machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", COLLECT)
+    assert accepted(machine) == 5
+    files(machine, "second", 3)
     machine.run("systemctl", "start", AGENT)
-    machine.eventually(lambda: accepted(machine) == 5, "five files at the API")
+    machine.run("systemctl", "start", COLLECT)
+    machine.eventually(lambda: accepted(machine) == 8, "eight files at the API")
     places = ("/etc/chequr-agent", "/etc/systemd", "/var/lib/chequr-agent")
     found = machine.run("grep", "--recursive", "--files-with-matches", TOKEN, *places, check=False).stdout
     machine.write(path, TOKEN, 0o600)
     assert found == ""
+
+
+def test_a_token_file_instead_of_the_credential(machine):
+    """Without the credential's file a unit ends with 243; with the documented line it takes the configured one."""
+    path = "/etc/chequr-agent/chequr_token"
+    machine.run("mv", path, "/srv/token")
+    machine.run("chown", "chequr-agent", "/srv/token")
+    named = CONFIGURATION.replace("[delivery]", 'token_file = "/srv/token"\n[delivery]')
+    machine.write("/etc/chequr-agent/config.toml", named)
+    machine.run("systemctl", "start", COLLECT, check=False)
+    without = machine.show(COLLECT, "ExecMainStatus")
+    machine.drop_in(COLLECT, FROM_ELSEWHERE.partition("LoadCredentialEncrypted")[0])
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", COLLECT)
+    machine.write(path, TOKEN, 0o600)
+    assert without == {"ExecMainStatus": "243"}
+    assert accepted(machine) == 5
 
 
 def test_the_timer_is_understood(machine):
