@@ -1,6 +1,7 @@
 """The units under a real systemd: started, hung, reloaded, stopped, misconfigured, beside each other."""
 
 import json
+import re
 import time
 from collections import Counter
 from textwrap import dedent
@@ -171,6 +172,29 @@ def test_credentials_are_rotated(machine):
     machine.eventually(lambda: accepted(machine) == 5, "five files at the API")
     shown = machine.run("systemctl", "show", AGENT).stdout + machine.journal(AGENT)
     assert TOKEN not in shown
+
+
+def test_the_key_is_seen_by_who_looks_after_a_failure(machine):
+    """The status after a failure tells of the key; without its file it tells all else, and fails no more than that."""
+    hook = FAILED.format("some.service")
+    machine.run("systemctl", "start", hook)
+    assert "Token " in machine.journal(hook)
+    assert "there is no chequr_token" not in machine.journal(hook)
+    machine.run("mv", "/etc/chequr-agent/chequr_token", "/srv/token")
+    machine.run("systemctl", "start", hook, check=False)
+    machine.run("mv", "/srv/token", "/etc/chequr-agent/chequr_token")
+    assert machine.show(hook, "Result")["Result"] == "success"
+    assert machine.journal(hook).count("files") == 2
+
+
+def test_doctor_by_hand_sees_the_key(machine):
+    """As documented, and what it writes is the service's to use."""
+    (command,) = re.findall(r"`sudo (CREDENTIALS_DIRECTORY=.* doctor)`", (ROOT / "README.md").read_text())
+    told = machine.run("sh", "-c", command, check=False).stdout
+    assert "takes the token" in told
+    assert "BAD   token" not in told
+    machine.run("systemctl", "start", AGENT)
+    machine.eventually(lambda: accepted(machine) == 5, "five files at the API")
 
 
 def test_a_bad_configuration_is_not_started_again(machine):
