@@ -14,6 +14,7 @@ class Exit(IntEnum):
     UNDELIVERED = 75
     REFUSED = 77
     CONFIGURATION = 78
+    STOPPED = 130
 
 
 MEANING = {
@@ -25,4 +26,5 @@ MEANING = {
     Exit.UNDELIVERED: "not everything was delivered; it is safe in the outbox: try again",
     Exit.REFUSED: "the API refuses the token",
     Exit.CONFIGURATION: "the configuration cannot be used",
+    Exit.STOPPED: "stopped by Ctrl-C or SIGTERM before it was done; what was queued is safe in the outbox",
 }

@@ -602,7 +602,7 @@ def test_an_interrupt_before_a_command_has_begun_is_no_fault(agent):
     """Ctrl-C while modules are still being read ends at once, without a word."""
     (agent.home / "typer.py").write_text("raise KeyboardInterrupt")
     done = agent.run_afresh("status")
-    assert (done.code, done.out, done.err) == (128 + signal.SIGINT, "", "")
+    assert (done.code, done.out, done.err) == (Exit.STOPPED, "", "")
 
 
 def test_the_version_is_printed():

@@ -212,6 +212,7 @@ def test_every_command_option_and_exit_code_stands_in_the_reference():
             assert option.param_type_name == "argument" or f"`{option.opts[0]}" in section
     for code, meaning in MEANING.items():
         assert f"| {code.value} | {meaning} |" in reference
+        assert f"| {code.value} | {meaning} |" in Path("README.md").read_text(encoding="utf-8")
 
 
 def _commands(command=None, path="chequr-agent"):

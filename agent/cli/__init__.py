@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 import sys
 
 from agent.exit import Exit
@@ -21,7 +20,7 @@ def main() -> None:
     except SystemExit as ended:  # as each command ends; with 2 where it was not understood
         code = ended.code
     except KeyboardInterrupt:  # before a command is there to say what is left of its work
-        code = 128 + signal.SIGINT
+        code = Exit.STOPPED
     except Exception as error:  # around the command: whatever it is, it ends in a message
         code = _report(error)
     sys.exit(_flush() or code)

@@ -305,7 +305,7 @@ def _stopped() -> int:
     from agent.cli.output import warn
 
     warn("stopped; what was being read is not kept, what was queued is safe in the outbox")
-    return 128 + signal.SIGINT
+    return Exit.STOPPED
 
 
 def _exit(reports: Sequence["Report"], delivery: Exit = Exit.WELL, *, unmapped_error: Exception | None = None) -> Exit:

@@ -13,7 +13,8 @@ from agent.reference.text import paragraphs, table
 _EXITS = """\
 ## Exit codes
 
-They are stable: unit files and schedulers may rely on them.
+They are stable: unit files and schedulers may rely on them. 243 is none of the agent's: systemd ends a unit
+with it that it cannot hand a secret to.
 
 """
 

@@ -162,6 +162,20 @@ def test_a_collection_by_hand_beside_the_service(machine):
     assert owner.strip() == "chequr-agent"
 
 
+def test_a_collection_that_is_stopped_has_not_failed(machine):
+    """A stop in the middle of it, as at a shutdown, calls nobody."""
+    write = "while true; do touch /srv/evidence/ctrl_bc_03/first-0.csv; sleep 0.05; done"
+    machine.run("systemd-run", "--quiet", "--unit=writer", "sh", "-c", write)
+    machine.run("systemctl", "start", "--no-block", COLLECT)
+    lock = "/var/lib/chequr-agent/locks/collector-files.lock"
+    machine.eventually(lambda: not machine.run("test", "-e", lock, check=False).returncode, "a run under way")
+    machine.run("systemctl", "stop", COLLECT)
+    machine.run("systemctl", "stop", "writer")
+    assert machine.show(COLLECT, "Result")["Result"] == "success"
+    assert "stopped; what was being read is not kept" in machine.journal(COLLECT)
+    assert "has failed" not in machine.run("journalctl", "--no-pager", "--unit", FAILED.format(COLLECT)).stdout
+
+
 def test_credentials_are_rotated(machine):
     """A token that is put in the place of the old one is used after a restart; the old one holds what is owed."""
     machine.write("/etc/chequr-agent/chequr_token", "wrong", 0o600)
