@@ -99,7 +99,7 @@ class Daemon:
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        """Answers those who ask, where it is told to. Raises ConfigurationInvalid."""
+        """Answers those who ask, where it is told to. Raises ConfigurationInvalid and OSError."""
         address = self._loaded.config.http.listen
         if address is None:
             yield
@@ -119,7 +119,7 @@ class Daemon:
 
     @contextmanager
     def _receiving(self) -> Iterator[None]:
-        """Takes webhooks, where it is told to. Raises ConfigurationInvalid."""
+        """Takes webhooks, where it is told to. Raises ConfigurationInvalid and OSError."""
         webhooks = self._loaded.config.webhooks
         if webhooks.listen is None:
             yield

@@ -32,7 +32,7 @@ _UNAVAILABLE, _MISDIRECTED = 503, 421
 def listening(
     address: str, *, stuck: Reasons, unready: Reasons, metrics: Callable[[], bytes], page: Callable[[], str]
 ) -> Iterator[str]:
-    """Answers at `address`, host:port, while the context lasts; its URL. Raises ConfigurationInvalid."""
+    """Answers at `address`, host:port, while the context lasts; its URL. Raises as `bound` does."""
     app = Starlette(
         routes=[
             Route("/", _page(page)),

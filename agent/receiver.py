@@ -123,7 +123,7 @@ class _Refusals:
 
 @contextmanager
 def receiving(address: str, path: str, receiver: Receiver) -> Iterator[str]:
-    """Takes what is POSTed to `path` at `address`, host:port; the URL of both. Raises ConfigurationInvalid."""
+    """Takes what is POSTed to `path` at `address`, host:port; the URL of both. Raises as `bound` does."""
     app = Starlette(routes=[Route(path, receiver.take, methods=["POST"])])
     with bound(address, "webhooks.listen") as listener, serving(app, listener) as url:
         yield f"{url}{path}"

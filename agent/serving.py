@@ -1,6 +1,7 @@
 """An application served over HTTP from a thread of its own, while a context lasts."""
 
 import asyncio
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,18 +17,25 @@ _PATIENCE = 10.0  # seconds for it to end
 _IDLE = 5  # seconds that a connection may be kept without a request
 _LONGEST = 60  # seconds that a connection lasts, whatever happens on it
 _AT_ONCE = 64  # connections
+# Somebody has the port, an interface is not up yet, a name server does not answer yet: as when a machine starts.
+_OF_THE_MOMENT = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_AGAIN)
 
 
 @contextmanager
 def bound(address: str, key: str) -> Iterator[socket.socket]:
-    """A socket that listens at host:port, which the configuration's `key` names. Raises ConfigurationInvalid."""
+    """A socket that listens at host:port, which the configuration's `key` names.
+
+    Raises ConfigurationInvalid, and OSError where another start may find it better.
+    """
     host, _, port = address.rpartition(":")
     try:
         family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(place[:2], family=family, backlog=_AT_ONCE)
-    except OSError as error:
-        reason = f"{key}: nobody can listen at {address}: {error.strerror or error}; name another one"
-        raise ConfigurationInvalid([reason]) from error
+    except (OSError, UnicodeError) as error:
+        reason = f"{key}: nobody can listen at {address}: {getattr(error, 'strerror', None) or error}"
+        if isinstance(error, OSError) and error.errno in _OF_THE_MOMENT:
+            raise OSError(f"{reason}; if that stays, name another one") from error
+        raise ConfigurationInvalid([f"{reason}; name another one"]) from error
     with listener:
         yield listener
 

@@ -111,12 +111,26 @@ def test_a_held_outbox_is_not_ready(agent):
 
 
 def test_an_address_that_is_taken(agent):
-    """A port that somebody else has is a fault of the configuration, named with its remedy."""
+    """A port that somebody else has is told with its remedy, and is no fault that a later start may not find mended."""
     with closing(create_server(("127.0.0.1", 0))) as taken:
         agent.configure(MANUAL.replace('"0"', f'"127.0.0.1:{taken.getsockname()[1]}"'))
         done = agent.run("run")
-    assert done.code == Exit.CONFIGURATION
+    assert done.code == Exit.FAILURE
+    assert "http.listen: nobody can listen at" in done.told
     assert "name another one" in done.told
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [("192.0.2.1", Exit.FAILURE), ("ä" * 64, Exit.CONFIGURATION)],
+    ids=["not of this machine as yet", "no name"],
+)
+@pytest.mark.parametrize("table", ["http", "webhooks"])
+def test_an_address_that_cannot_be_listened_at(agent, table, host, code):
+    """An address that an interface may have later is tried again by who starts the service; what is none is not."""
+    agent.configure(f'[collectors.manual]\npath = "evidence"\n[{table}]\nlisten = "{host}:9464"\n')
+    done = agent.run("run")
+    assert (done.code, f"{table}.listen: nobody can listen at" in done.told) == (code, True)
 
 
 @pytest.mark.parametrize("address", ["localhost", "127.0.0.1:", ":80", "99999"])
