@@ -114,6 +114,14 @@ def test_what_is_mounted_is_what_the_agent_uses(overlay, tmp_path):
     assert agent.run("config", "check").code == Exit.WELL
 
 
+def given_up(job):
+    """What is done about codes that another try does not mend, unless the pod only had to make room."""
+    disrupted, failed = job["podFailurePolicy"]["rules"]
+    assert (disrupted["action"], disrupted["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
+    assert failed["onExitCodes"]["values"] == sorted([Exit.UNDELIVERED, Exit.REFUSED, Exit.CONFIGURATION])
+    return failed["action"]
+
+
 def test_a_job_is_not_tried_again_in_vain():
     """What trying again does not mend ends the job at once; runs do not overlap, and none lasts until the next."""
     job = one(built(ROOT / "kubernetes/overlays/cronjob"), "CronJob")["spec"]
@@ -121,8 +129,7 @@ def test_a_job_is_not_tried_again_in_vain():
     assert job["timeZone"]
     within = job["jobTemplate"]["spec"]
     assert within["activeDeadlineSeconds"] < 86400
-    (failed,) = [rule for rule in within["podFailurePolicy"]["rules"] if rule["action"] == "FailJob"]
-    assert failed["onExitCodes"]["values"] == sorted([Exit.REFUSED, Exit.CONFIGURATION])
+    assert given_up(within) == "FailJob"
     assert within["template"]["spec"]["restartPolicy"] == "Never"
 
 
@@ -140,13 +147,14 @@ def test_the_image_is_named_once(overlay):
 
 
 def test_each_shard_is_one_pod():
-    """There are as many pods as shards, each with an outbox of its own, and one that fails is tried again alone."""
+    """There are as many pods as shards, each with an outbox, and one that fails is tried again or given up alone."""
     things = built(ROOT / "kubernetes/overlays/shards")
     job = one(things, "CronJob")["spec"]["jobTemplate"]["spec"]
     (container,) = job["template"]["spec"]["containers"]
     (shards,) = [part.removeprefix("--shard=") for part in container["args"] if part.startswith("--shard=")]
     assert (job["completionMode"], job["completions"], job["parallelism"]) == ("Indexed", int(shards), int(shards))
     assert job["backoffLimitPerIndex"] > 0
+    assert given_up(job) == "FailIndex"
     assert "backoffLimit" not in job
     assert "--instance=shard-$(JOB_COMPLETION_INDEX)" in container["args"]  # for a Pushgateway
     names = [variable["name"] for variable in container["env"]]
