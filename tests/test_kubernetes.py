@@ -159,6 +159,7 @@ def test_each_shard_is_one_pod():
     assert "--instance=shard-$(JOB_COMPLETION_INDEX)" in container["args"]  # for a Pushgateway
     names = [variable["name"] for variable in container["env"]]
     assert names.index("JOB_COMPLETION_INDEX") < names.index("CHEQUR_AGENT__STATE_DIR")
+    assert container["env"][names.index("CHEQUR_AGENT__CHEQUR__SHARED_KEY")]["value"] == "true"
     assert container["env"][names.index("CHEQUR_AGENT__STATE_DIR")]["value"].endswith("shard-$(JOB_COMPLETION_INDEX)")
     assert one(things, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteMany"]
 
