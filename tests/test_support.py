@@ -2,6 +2,7 @@
 
 import sqlite3
 import tarfile
+import threading
 from contextlib import closing
 
 import pytest
@@ -54,6 +55,28 @@ def test_no_secret_is_in_it(agent, tmp_path):
     assert '"chequr.base_url"' in text
     assert "manual_files_content" in text
     assert "HTTPS_PROXY" in text
+
+
+def test_temporary_files_that_go_meanwhile(agent):
+    """A service at work makes and removes files while they are listed: those that are gone are left out."""
+    done = threading.Event()
+
+    def work():
+        files = [agent.state / f"z-{number}.tmp" for number in range(300)]
+        while not done.is_set():
+            for file in files:
+                file.touch()
+            for file in files:
+                file.unlink()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        for _ in range(5):
+            told(agent, "--list")
+    finally:
+        done.set()
+        worker.join()
 
 
 def test_a_state_that_cannot_be_used(agent):

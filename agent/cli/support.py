@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,9 +114,10 @@ def _folder(directory: Path) -> list[dict[str, Any]]:
     now = time.time()
     found = []
     for path in sorted(directory.rglob("*")):
-        told = path.lstat()
-        name, age = str(path.relative_to(directory)), round(now - told.st_mtime)
-        found.append({"name": name, "bytes": told.st_size, "mode": oct(told.st_mode), "age_seconds": age})
+        with suppress(FileNotFoundError):  # a temporary one is gone again
+            told = path.lstat()
+            name, age = str(path.relative_to(directory)), round(now - told.st_mtime)
+            found.append({"name": name, "bytes": told.st_size, "mode": oct(told.st_mode), "age_seconds": age})
     return found
 
 
