@@ -59,20 +59,33 @@ def test_valid(overlay):
         kubernetes_validate.validate(thing, VERSION, strict=True)
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_components(component, tmp_path):
-    """Each component goes with an overlay, and changes it."""
-    kubernetes = tmp_path / "kubernetes"
+def with_component(component, directory):
+    """The service's overlay with a component, and without it."""
+    kubernetes = directory / "kubernetes"
     shutil.copytree(ROOT / "kubernetes", kubernetes)
     mine = kubernetes / "mine"
     mine.mkdir()
     files = {"resources": ["../overlays/daemon"], "components": [f"../{component}"]}
     (mine / "kustomization.yaml").write_text(yaml.safe_dump({"namespace": "chequr-agent", **files}))
-    things = built(mine)
-    assert things != built(kubernetes / "overlays/daemon")
+    return built(mine), built(kubernetes / "overlays/daemon")
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_components(component, tmp_path):
+    """Each component goes with an overlay, and changes it."""
+    things, without = with_component(component, tmp_path)
+    assert things != without
     for thing in things:
         if "monitoring.coreos.com" not in thing["apiVersion"]:
             kubernetes_validate.validate(thing, VERSION, strict=True)
+
+
+def test_the_pod_identity_agent_is_reached(tmp_path):
+    """In a cluster of either family: EKS has it listen on both addresses."""
+    things, _ = with_component("components/aws-pod-identity", tmp_path)
+    policies = {thing["metadata"]["name"]: thing["spec"] for thing in things if thing["kind"] == "NetworkPolicy"}
+    to = policies["chequr-agent"]["egress"][-1]["to"]
+    assert {each["ipBlock"]["cidr"] for each in to} == {"169.254.170.23/32", "fd00:ec2::23/128"}
 
 
 def test_restricted(overlay):
