@@ -500,6 +500,62 @@ def test_credentials_refused_in_one_region_only_mean_that_it_is_off(run):
             list(TYPES["aws_kms_key_rotation"](disabled))
 
 
+EMPTY_BUCKETS = {"call": "s3:ListBuckets", "parameters": {"MaxBuckets": 1000}, "answer": {"Buckets": []}}
+
+
+def home(run, settings, answers):
+    """Where an account is found to be at home, once its buckets are asked for."""
+    with replay([*answers, EMPTY_BUCKETS], settings, run) as places:
+        account = next(places)
+        assert not observed("aws_s3_bucket_encryption", account)
+        return account.region
+
+
+@pytest.mark.parametrize(
+    ("regions", "expected"),
+    [
+        (["ap-east-1", "eu-central-1"], "eu-central-1"),
+        (["me-central-1", "ap-east-1"], "me-central-1"),
+        (["cn-northwest-1", "cn-north-1"], "cn-northwest-1"),
+    ],
+)
+def test_account_is_entered_in_a_region_that_it_has(regions, expected, run):
+    """What is global is asked for in the first configured region that each account has, or else in the first."""
+    assert home(run, {"regions": regions}, [{**CALLER, "region": expected}]) == expected
+
+
+def test_account_is_entered_elsewhere_where_its_only_region_is_off(run):
+    """Not to have opted in to the one configured region costs an account that region only."""
+    error = {"status": 403, "code": "InvalidClientTokenId", "message": "The security token is invalid"}
+    refused = {"call": "sts:GetCallerIdentity", "region": "ap-east-1", "error": error}
+    answers = [refused, {**CALLER, "region": "us-east-1"}]
+    assert home(run, {"regions": ["ap-east-1"]}, answers) == "us-east-1"
+
+
+def sts_is_off(context, **_event):
+    """What STS answers in all regions but the first, whose switch an account does not have."""
+    error = {"Code": "RegionDisabledException", "Message": "STS is not activated in this region"}
+    answer = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    return None if context["client_region"] == "us-east-1" else (Response(403), answer)
+
+
+def test_role_is_assumed_elsewhere_where_sts_is_off(endpoint, entered):
+    """Where an account has switched STS off, a role's credentials come from the region where none can."""
+    handlers = {"before-call.sts.AssumeRole": sts_is_off}
+    settings = {"accounts": [{"role_arn": ROLE}], "regions": ["eu-central-1"]}
+    account = entered(handlers, endpoint_url=endpoint, **settings)[0]
+    assert account.identity() == f"arn:aws:sts::{SECOND_ACCOUNT}:assumed-role/chequr-evidence/chequr-agent"
+    assert account.region == "eu-central-1"
+
+
+def test_an_account_that_is_not_entered_is_no_feature_that_is_off(endpoint, entered):
+    """A role that no region gives out is a failure of the credentials, not something that may be off on purpose."""
+    handlers = {"before-call.sts.AssumeRole": lambda **_event: sts_is_off({"client_region": None})}
+    account = entered(handlers, endpoint_url=endpoint, accounts=[{"role_arn": ROLE}], regions=["eu-central-1"])[0]
+    with pytest.raises(Unauthenticated, match="STS is not activated"):
+        observed("aws_iam_password_policy", account)
+
+
 def test_waiting_for_the_report_ends_with_the_run(run):
     """A run that is asked to stop does not wait for the credential report, and says while it waits why."""
     waits = []

@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from collectors.aws.errors import translation
+from collectors.aws.errors import REGION_OFF, UNKNOWN_CREDENTIALS, code, translation
 from collectors.aws.session import Session, Sessions
 from collectors.aws.settings import AccountSettings
 from collectors.contract import Reads
@@ -23,6 +23,12 @@ FIRST_REGIONS = {
     "aws-iso-b": "us-isob-east-1",
     "aws-eusc": "eusc-de-east-1",
 }
+# Those of the partition `aws` that no account can switch off. What came after them is off until an account opts in.
+ALWAYS_ON = frozenset({
+    "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
+    "ca-central-1", "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1", "us-east-1",
+    "us-east-2", "us-west-1", "us-west-2",
+})  # fmt: skip
 
 
 class Caller(NamedTuple):
@@ -82,14 +88,25 @@ class Access:
             _give_back()
 
     def _ask(self) -> Caller:
-        with translation("sts:GetCallerIdentity", None), closing(self.client("sts", self.home)) as sts:
-            answer = sts.get_caller_identity()
+        try:
+            answer = self._identity(self.home)
+        except Unauthenticated as error:
+            if code(error) not in UNKNOWN_CREDENTIALS or not _is_opt_in(self._session, self.home):
+                raise
+            first = first_region(self._session, self.home)
+            answer = self._identity(first)
+            self.home = first  # the account has not opted in to the other, which is to cost that region only
         caller = Caller(answer["Account"], answer["Arn"])
         expected = self.settings.account
         if expected and caller.account != expected:
             message = f"the credentials are those of account {caller.account}, not of {expected}"
             raise Unauthenticated(message, operation="sts:GetCallerIdentity")
         return caller
+
+    def _identity(self, region: str) -> dict[str, str]:
+        with translation("sts:GetCallerIdentity", None), closing(self.client("sts", region)) as sts:
+            answer: dict[str, str] = sts.get_caller_identity()
+        return answer
 
     def client(self, service: str, region: str) -> Any:
         """A new client of a service in a region."""
@@ -104,7 +121,8 @@ class AssumedRole:
     """What botocore asks for a session's credentials: those of a role, fetched when first needed, and renewed."""
 
     def __init__(self, sessions: Sessions, ambient: Session, account: AccountSettings, region: str) -> None:
-        self._client = partial(sessions.client, ambient, "sts", region)
+        self._client = partial(sessions.client, ambient, "sts")
+        self._regions = tuple(dict.fromkeys((region, first_region(ambient, region))))
         self._request = {
             "RoleArn": account.role_arn,
             "RoleSessionName": ROLE_SESSION_NAME,
@@ -119,8 +137,14 @@ class AssumedRole:
         return DeferredRefreshableCredentials(self._assume, "assume-role")
 
     def _assume(self) -> dict[str, str]:
-        with closing(self._client()) as sts:
-            issued = sts.assume_role(**self._request)["Credentials"]
+        from botocore.exceptions import ClientError
+
+        try:
+            issued = self._issued(self._regions[0])
+        except ClientError as error:  # the account has switched STS off there, which it cannot in the first region
+            if error.response["Error"]["Code"] not in REGION_OFF:
+                raise
+            issued = self._issued(self._regions[-1])
         return {
             "access_key": issued["AccessKeyId"],
             "secret_key": issued["SecretAccessKey"],
@@ -128,12 +152,34 @@ class AssumedRole:
             "expiry_time": issued["Expiration"].isoformat(),
         }
 
+    def _issued(self, region: str) -> Any:
+        with closing(self._client(region)) as sts:
+            return sts.assume_role(**self._request)["Credentials"]
+
+
+def first_region(session: Session, region: str) -> str:
+    """The region that each account of a region's partition has."""
+    return FIRST_REGIONS.get(session.core.get_partition_for_region(region), FIRST_REGIONS["aws"])
+
+
+def _is_opt_in(session: Session, region: str) -> bool:
+    """Whether an account may not have the region."""
+    return region not in ALWAYS_ON and bool(session.core.get_partition_for_region(region) == "aws")
+
 
 def _home(session: Session, account: AccountSettings, regions: tuple[str, ...] | None) -> str:
-    """The region for what is global: one that is read anyway, or the configured one, within the role's partition."""
-    for region in (*(regions or ())[:1], session.core.get_config_variable("region")):
-        if region and account.partition in (None, session.core.get_partition_for_region(region)):
-            return str(region)
+    """The region for what is global: one that is read anyway, or the configured one, within the role's partition.
+
+    One that each account has goes before one that an account may not have opted in to.
+    """
+    named = (*(regions or ()), session.core.get_config_variable("region"))
+    fit = [
+        str(region)
+        for region in named
+        if region and account.partition in (None, session.core.get_partition_for_region(region))
+    ]
+    if fit:
+        return min(fit, key=partial(_is_opt_in, session))
     return FIRST_REGIONS.get(account.partition or "aws", FIRST_REGIONS["aws"])
 
 

@@ -26,16 +26,17 @@ UNAUTHENTICATED = UNKNOWN_CREDENTIALS | {
     "MissingAuthenticationToken", "MissingAuthenticationTokenException", "RequestExpired", "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
 }  # fmt: skip
-NOT_ENABLED = frozenset({
-    "AccountNotEnabled", "OptInRequired", "RegionDisabledException", "SubscriptionRequired",
-    "SubscriptionRequiredException",
-})  # fmt: skip
+REGION_OFF = frozenset({"RegionDisabledException"})
+NOT_ENABLED = REGION_OFF | {
+    "AccountNotEnabled", "OptInRequired", "SubscriptionRequired", "SubscriptionRequiredException",
+}  # fmt: skip
 NOT_FOUND = frozenset({
     "AWS.SimpleQueueService.NonExistentQueue", "DBClusterSnapshotNotFoundFault", "DBSnapshotNotFound",
     "FileSystemNotFound", "LoadBalancerNotFound", "NoSuchBucket", "NoSuchConfigRuleException", "NoSuchDistribution",
     "NoSuchEntity", "NotFound", "NotFoundException", "PolicyNotFoundException", "QueueDoesNotExist",
     "ResourceNotFoundException", "TableNotFoundException", "TrailNotFoundException", "WAFNonexistentItemException",
 })  # fmt: skip
+ENTRY = "sts:"
 # Denials by their code, but what they say is that the service is off.
 OFF = frozenset({"Macie is not enabled"})
 
@@ -96,7 +97,7 @@ def _answered(
     name = str(fault.get("Code", ""))
     message = _words(name, str(fault.get("Message", "")))
     if name in NOT_ENABLED or any(off in message for off in OFF):
-        return NotEnabled(message, operation=operation)
+        return _off(message, operation)
     if name in UNKNOWN_CREDENTIALS and elsewhere:
         reason = f"the region refuses credentials that are good in another one, so it is not enabled: {message}"
         return NotEnabled(reason, operation=operation)
@@ -109,6 +110,14 @@ def _answered(
         kind = ForbiddenByOrganization if forbidden else AccessDenied
         return kind(message, operation=operation, permission=permission)
     return Unavailable(message, operation=operation)
+
+
+def _off(message: str, operation: str) -> CollectionError:
+    """A feature that is off; not so the way into the account, without which nothing is known of its features."""
+    if operation.startswith(ENTRY):
+        reason = f"the account is not entered by way of this region: name one that it has in `regions`: {message}"
+        return Unauthenticated(reason, operation=operation)
+    return NotEnabled(message, operation=operation)
 
 
 def _words(name: str, message: str) -> str:

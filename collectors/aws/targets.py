@@ -26,14 +26,19 @@ class Place(Target):
     Operations are named as in `s3:GetBucketEncryption`: the service as botocore calls it, and the API's own name.
     """
 
-    def __init__(self, run: Run, access: Access, region: str) -> None:
+    def __init__(self, run: Run, access: Access, region: str | None = None) -> None:
         super().__init__(run, access.reads)
         access.entered()
         self.access = access
-        self.region = region
+        self._region = region
         self.account = access.settings.account or access.caller().account
         self._clients: dict[tuple[str, str], tuple[Any, Pace]] = {}
         self._lock = threading.Lock()
+
+    @property
+    def region(self) -> str:
+        """Where is asked: the place's own region, or the account's home, which may change as the account is entered."""
+        return self._region or self.access.home
 
     @property
     def partition(self) -> str:
@@ -107,6 +112,7 @@ class Place(Target):
         from botocore import xform_name
 
         service, name = operation.split(":")
+        self.access.caller()
         where = region or self.region
         with translation(operation, action(operation), elsewhere=where != self.access.home):
             client, pace = self._client(service, where)
@@ -155,7 +161,7 @@ class Account(Place):
     """An account: what is global in it, and what is listed once for all its regions."""
 
     def __init__(self, run: Run, access: Access) -> None:
-        super().__init__(run, access, access.home)
+        super().__init__(run, access)
         self.id = self.account
         self.description = {"account": self.account}
 
