@@ -10,7 +10,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -76,7 +76,7 @@ class Snapshot:
             "gaps": self.observations.gaps,
             "records_digest": self.observations.records_digest,
             "redactions": self.observations.redactions,
-            "operations": _operations(self.journal.uses),
+            "operations": _operations(self.journal.uses, _count if self.observations.pseudonym else _use),
             "identity": self.identity,
             "agent": {"name": "chequr-agent", "version": __version__},
             "config_digest": self.config_digest,
@@ -267,10 +267,10 @@ def _body(control_id: str, snapshot: Snapshot, payload: bytes) -> bytes:
     return head[:-1] + b',"payload":' + payload + b"," + source[1:]
 
 
-def _operations(uses: Mapping[str, Use]) -> dict[str, Any]:
+def _operations(uses: Mapping[str, Use], tell: Callable[[Use], dict[str, Any]]) -> dict[str, Any]:
     """The operations that a snapshot rests on, by name: so few of them that there is room for the records."""
     ranked = sorted(uses, key=lambda name: (-uses[name].calls, name))
-    told: dict[str, Any] = {name: _use(uses[name]) for name in sorted(ranked[:_OPERATIONS_SHOWN])}
+    told: dict[str, Any] = {name: tell(uses[name]) for name in sorted(ranked[:_OPERATIONS_SHOWN])}
     if rest := [uses[name] for name in ranked[_OPERATIONS_SHOWN:]]:
         told["(others)"] = {
             "operations": len(rest),
@@ -280,9 +280,14 @@ def _operations(uses: Mapping[str, Use]) -> dict[str, Any]:
     return told
 
 
+def _count(use: Use) -> dict[str, Any]:
+    """An operation's part in a snapshot without the parameters, which may name people."""
+    return {"calls": use.calls, "reused": use.reused, "distinct_parameters": len(use.parameters)}
+
+
 def _use(use: Use) -> dict[str, Any]:
     """An operation's part in a snapshot. A few short parameter sets are shown; others counted, under one digest."""
-    told: dict[str, Any] = {"calls": use.calls, "reused": use.reused, "distinct_parameters": len(use.parameters)}
+    told = _count(use)
     ordered = sorted(use.parameters)
     text = "\n".join(ordered)
     if len(ordered) <= _PARAMETERS_SHOWN and len(text) <= _PARAMETERS_LENGTH:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -23,7 +24,7 @@ from collectors.aws.session import timestamp
 from collectors.aws.settings import Settings
 from collectors.aws.simulation import principal, refusal
 from collectors.aws.targets import Account, Region
-from collectors.contract import Cancelled, Gap, Journal, Run, Unreachable, journaling
+from collectors.contract import Cancelled, Gap, Journal, Period, Run, Unreachable, journaling
 from collectors.errors import AccessDenied, CollectionError, NotEnabled, Unauthenticated, Unavailable
 from collectors.registry import evidence_types
 from tests import loopback
@@ -571,6 +572,67 @@ def test_instants_are_in_utc():
     """A record's times do not depend on the time zone of the machine that read them."""
     elsewhere = datetime(2026, 4, 15, 11, 14, 22, tzinfo=timezone(timedelta(hours=2)))
     assert TypeAdapter(Instant).validate_python(elsewhere).isoformat() == STARTED.isoformat()
+
+
+# ── People ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PEOPLE = {
+    "aws_cloudtrail_privileged_events": ("ada", "grace"),
+    "aws_iam_access_keys": ("bob.lindqvist", "deploy-pipeline"),
+    "aws_iam_admin_privileges": ("alice.moreau", "bob.lindqvist", "deploy-pipeline"),
+    "aws_iam_inactive_users": ("alice.moreau",),
+    "aws_iam_user_mfa": ("alice.moreau", "bob.lindqvist"),
+    "aws_identitycenter_assignments": ("ada", "grace"),
+}
+OTHERS = {"aws_iam_admin_privileges": ("admins", "on-call"), "aws_identitycenter_assignments": ("platform",)}
+
+
+def pseudonym(name):
+    return f"person-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def written(seen, context=None):
+    return [each.model_dump(mode="json", context=context) for each in seen]
+
+
+@pytest.mark.parametrize("kind", PEOPLE)
+def test_people_can_be_pseudonyms(kind, run):
+    """Where people are pseudonyms no user is named, by name or in an ARN; groups, roles and root are, as ever."""
+    case = Path(__file__).parent / "evidence" / kind / "usual"
+    example = json.loads((case / "answers.json").read_text())
+    period = TypeAdapter(Period | None).validate_python(example.get("period"))
+    with replay(example["answers"], example["settings"], run) as places:
+        seen = [
+            each for place in places if isinstance(place, TYPES[kind].target) for each in TYPES[kind](place, period)
+        ]
+    plain, told = json.dumps(written(seen)), json.dumps(written(seen, pseudonym))
+    for name in PEOPLE[kind]:
+        assert name in plain
+        assert name not in told
+        assert pseudonym(name) in told
+    for name in OTHERS.get(kind, ()):
+        assert name in told
+
+
+def test_a_gap_on_a_user_names_nobody(endpoint, entered):
+    """A denied user is a gap whose resource and reason have the pseudonym that the user's records have."""
+    error = {
+        "Code": "AccessDenied",
+        "Message": "not authorized to perform: iam:ListMFADevices on resource: user alice.",
+    }
+    answer = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    def deny(params, **_event):
+        return (Response(403), answer) if params["body"].get("UserName") == "alice" else None
+
+    account = entered({"before-call.iam.ListMFADevices": deny}, endpoint_url=endpoint, regions=REGIONS)[0]
+    (gap,) = [seen for seen in TYPES["aws_iam_user_mfa"](account) if isinstance(seen, Gap)]
+    arn = f"arn:aws:iam::{ACCOUNT}:user/"
+    assert (gap.resource, "user alice." in gap.message) == (f"{arn}alice", True)
+    (told,) = written([gap], pseudonym)
+    assert told["resource"] == f"{arn}{pseudonym('alice')}"
+    assert "alice" not in told["message"]
+    assert f"user {pseudonym('alice')}." in told["message"]
 
 
 # ── Settings, grants, imports ──────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent.canonical import canonical, widest
 from agent.evidence import PayloadLimitTooSmall, evidence, payloads, stamp
+from agent.pseudonym import keyed
 from collectors.contract import Journal, Period, Record
 
 CONTROLS = ["ctrl_ac_02", "ctrl_é_💥"]
@@ -225,6 +226,17 @@ def test_the_account_of_reads_is_bounded():
     assert told["s3:GetBucketEncryption"]["parameters_digest"].startswith("sha256:")
     assert told["(others)"] == {"operations": 1951, "calls": 1951, "reused": 0}
     assert len(part.content) < 20_000
+
+
+def test_reads_name_nobody_where_people_are_pseudonyms():
+    """With pseudonyms the parameters of reads, which may be names of people, are counted, not told or digested."""
+    journal = Journal()
+    journal.note("iam:ListMFADevices", '{"UserName":"ada"}', permission=None, reused=False)
+    with snapshot(journal=journal) as snap:
+        snap.observations.pseudonym = keyed("k" * 32)
+        assert snap.collection["operations"] == {
+            "iam:ListMFADevices": {"calls": 1, "reused": 0, "distinct_parameters": 1}
+        }
 
 
 def test_secrets_in_what_surrounds_the_records():

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from collectors.aws.credential_report import KEYS, ROOT, days, moment
 from collectors.aws.moment import Instant
+from collectors.aws.people import UserArn, UserName
 from collectors.aws.permissions import action
 from collectors.aws.targets import Account, Answer
 from collectors.contract import Record, note
@@ -21,8 +22,8 @@ NO_USE = "N/A"
 class AccessKey(Record):
     """One access key: its state, its age and its last use."""
 
-    user: str = Field(description="The user's name; `<root_account>` for the root user.")
-    arn: str = Field(description="The user's ARN.")
+    user: UserName = Field(description="The user's name; `<root_account>` for the root user.")
+    arn: UserArn = Field(description="The user's ARN.")
     account: str = Field(description="The account that the user belongs to.")
     key_id: str | None = Field(
         description="Four stars and the last four characters of the key's id; null for root's, which AWS does not tell."

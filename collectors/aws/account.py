@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from collectors.aws.people import UserArn
 from collectors.aws.targets import Account, Region
 from collectors.contract import Record, evidence
 
@@ -29,7 +30,7 @@ class Resources(Record):
     type: str = Field(description="The type as ARNs write it, as in `ec2:instance`, or `s3` where they write none.")
     count: int = Field(description="How many there are.")
     untagged_count: int = Field(description="How many of them have no tags any more.")
-    arns: tuple[str, ...] = Field(description="Their ARNs, in order.")
+    arns: tuple[UserArn, ...] = Field(description="Their ARNs, in order.")
 
 
 @evidence("account:GetAlternateContact", "account:GetContactInformation")

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializationInfo, field_serializer
 
+from collectors.aws.people import PERSONAL, UserArn, UserName, named
 from collectors.aws.policies import is_every_action, listed, statements
 from collectors.aws.targets import Account, Answer
 from collectors.contract import Record
@@ -24,19 +25,23 @@ class Principal(Record):
     """A user, group or role that a policy is attached to."""
 
     kind: PrincipalKind = Field(description="What it is.")
-    name: str = Field(description="Its name.")
-    arn: str = Field(description="Its ARN.")
-    members: tuple[str, ...] = Field(description="The names of the users in the group; empty for users and roles.")
+    name: str = Field(description="Its name.", json_schema_extra=PERSONAL)
+    arn: UserArn = Field(description="Its ARN.")
+    members: tuple[UserName, ...] = Field(description="The names of the users in the group; empty for users and roles.")
     permissions_boundary: str | None = Field(
         description="The ARN of the policy that bounds what it may do; null where none does."
     )
+
+    @field_serializer("name")
+    def _of_a_user(self, name: str, info: SerializationInfo[Any]) -> str:
+        return named(name, info) if self.kind == "user" else name
 
 
 class AttachedPolicy(Record):
     """One attached policy: how far it reaches, and to whom it is attached."""
 
     policy: str = Field(description="The policy's name.")
-    arn: str = Field(
+    arn: UserArn = Field(
         description="The policy's ARN; of an inline policy, that of the user, group or role that holds it."
     )
     account: str = Field(description="The account that it is attached in.")

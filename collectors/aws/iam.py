@@ -11,6 +11,7 @@ from collectors.aws.access_keys import AccessKey, keys_of
 from collectors.aws.attached_policies import AttachedPolicy, attached, reach
 from collectors.aws.credential_report import KEYS, credential_report, days, keys_last_used, latest, moment
 from collectors.aws.moment import Instant
+from collectors.aws.people import UserArn, UserName, gaps_of_users
 from collectors.aws.targets import Account, Answer
 from collectors.contract import Gap, Record, evidence
 
@@ -38,8 +39,8 @@ class PasswordPolicy(Record):
 class UserMfa(Record):
     """One IAM user's second factor, as of the credential report."""
 
-    user: str = Field(description="The user's name.")
-    arn: str = Field(description="The user's ARN.")
+    user: UserName = Field(description="The user's name.")
+    arn: UserArn = Field(description="The user's ARN.")
     account: str = Field(description="The account that the user belongs to.")
     created_at: Instant | None = Field(description="When the user was created.")
     console_access: bool = Field(description="Whether the user has a password for the console.")
@@ -71,8 +72,8 @@ class RootAccount(Record):
 class UserActivity(Record):
     """When one IAM user was last active, as of the credential report."""
 
-    user: str = Field(description="The user's name.")
-    arn: str = Field(description="The user's ARN.")
+    user: UserName = Field(description="The user's name.")
+    arn: UserArn = Field(description="The user's ARN.")
     account: str = Field(description="The account that the user belongs to.")
     created_at: Instant | None = Field(description="When the user was created; null where the report does not say.")
     age_days: int | None = Field(description="Days since then; null where the report does not say.")
@@ -112,7 +113,7 @@ def user_mfa(account: Account) -> Iterator[UserMfa | Gap]:
     """Every IAM user's second factor, from the credential report, and the kinds of the devices."""
     report = credential_report(account)
     look = partial(_user_mfa, account, report.generated_at)
-    yield from account.each(report.users(), look, resource=lambda row: row["arn"])
+    yield from gaps_of_users(account.each(report.users(), look, resource=lambda row: row["arn"]))
 
 
 @evidence(*REPORT, "iam:GetAccessKeyLastUsed", "iam:ListAccessKeys")
@@ -120,7 +121,7 @@ def access_keys(account: Account) -> Iterator[AccessKey | Gap]:
     """Every access key's state, age and last use; root's keys as far as the credential report tells of them."""
     report = credential_report(account)
     look = partial(keys_of, account, report.generated_at)
-    for keys in account.each(report.rows(), look, resource=lambda row: row["arn"]):
+    for keys in gaps_of_users(account.each(report.rows(), look, resource=lambda row: row["arn"])):
         yield from [keys] if isinstance(keys, Gap) else keys
 
 
@@ -129,13 +130,14 @@ def inactive_users(account: Account) -> Iterator[UserActivity | Gap]:
     """Every IAM user's last activity, by password or access key, and the days since."""
     report = credential_report(account)
     look = partial(_activity, account, report.generated_at)
-    yield from account.each(report.users(), look, resource=lambda row: row["arn"])
+    yield from gaps_of_users(account.each(report.users(), look, resource=lambda row: row["arn"]))
 
 
 @evidence("iam:GetAccountAuthorizationDetails")
 def admin_privileges(account: Account) -> Iterator[AttachedPolicy | Gap]:
     """Every attached policy, managed or inline: whether it allows everything, and whom it is attached to."""
-    yield from account.each(attached(account), partial(reach, account), resource=lambda policy: policy.resource)
+    seen = account.each(attached(account), partial(reach, account), resource=lambda policy: policy.resource)
+    yield from gaps_of_users(seen)
 
 
 @evidence(*REPORT, "iam:GetAccountSummary", "iam:ListVirtualMFADevices")

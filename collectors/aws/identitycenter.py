@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SerializationInfo, field_serializer
 
+from collectors.aws.people import PERSONAL, named
 from collectors.aws.targets import Answer, Region
 from collectors.contract import Gap, Record, evidence
 
@@ -27,8 +29,13 @@ class Assignment(Record):
     principal_type: str = Field(description="`USER` or `GROUP`.")
     principal_id: str = Field(description="The user's or group's id in the identity store.")
     principal: str | None = Field(
-        description="The user's or group's name; null where the identity store does not list it, as once deleted."
+        description="The user's or group's name; null where the identity store does not list it, as once deleted.",
+        json_schema_extra=PERSONAL,
     )
+
+    @field_serializer("principal")
+    def _of_a_user(self, principal: str | None, info: SerializationInfo[Any]) -> str | None:
+        return named(principal, info) if principal and self.principal_type == "USER" else principal
 
 
 @dataclass(frozen=True)

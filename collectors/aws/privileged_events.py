@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, SerializationInfo, field_serializer
 
 from collectors.aws.access import FIRST_REGIONS
 from collectors.aws.moment import Instant
+from collectors.aws.people import PERSONAL, UserArn, UserName, in_arns, named
 from collectors.aws.targets import Account, Answer
 from collectors.contract import Period, Record
 from collectors.errors import Invalid
@@ -54,7 +55,15 @@ class EventResource(Record):
     """Something that an event was about."""
 
     type: str | None = Field(description="Its type, as in `AWS::IAM::User`; null where AWS does not say.")
-    name: str | None = Field(description="Its name, id or ARN; null where AWS does not say.")
+    name: str | None = Field(
+        description="Its name, id or ARN; null where AWS does not say.", json_schema_extra=PERSONAL
+    )
+
+    @field_serializer("name")
+    def _of_a_user(self, name: str | None, info: SerializationInfo[Any]) -> str | None:
+        if name is None or name.startswith("arn:"):
+            return name and in_arns(name, info)
+        return named(name, info) if self.type == "AWS::IAM::User" else name
 
 
 class PrivilegedEvent(Record):
@@ -69,8 +78,8 @@ class PrivilegedEvent(Record):
     actor_type: str | None = Field(
         description="Who did it, as in `Root`, `IAMUser`, `AssumedRole` or `AWSService`; null where AWS does not say."
     )
-    actor: str | None = Field(description="The ARN of who did it; null where AWS does not say.")
-    username: str | None = Field(description="The name of the user or session; null where AWS does not say.")
+    actor: UserArn | None = Field(description="The ARN of who did it; null where AWS does not say.")
+    username: UserName | None = Field(description="The name of the user or session; null where AWS does not say.")
     mfa: bool | None = Field(
         description="Whether AWS saw a second factor; one that only an identity provider saw is none. Null if not said."
     )
