@@ -20,6 +20,7 @@ KEY_TYPES = (  # AWS lists RSA keys up to 2048 bits only, unless it is asked for
     "EC_secp384r1",
     "EC_secp521r1",
 )
+KEY_ORIGINS = ("AWS_MANAGED", "ACME", "CUSTOMER_PROVIDED")  # unless asked, AWS leaves out those made by ACME clients
 
 
 class Certificate(Record):
@@ -53,7 +54,11 @@ class Certificate(Record):
 @evidence("acm:DescribeCertificate", "acm:ListCertificates")
 def certificates(region: Region) -> Iterator[Certificate | Gap]:
     """Every certificate: until when it holds, who uses it, and whether it renews itself."""
-    asked: dict[str, Any] = {"Includes": {"keyTypes": list(KEY_TYPES)}, "MaxItems": PAGE}
+    asked: dict[str, Any] = {
+        "CertificateKeyPairOrigins": list(KEY_ORIGINS),
+        "Includes": {"keyTypes": list(KEY_TYPES)},
+        "MaxItems": PAGE,
+    }
     listed = region.pages("acm:ListCertificates", "CertificateSummaryList", **asked)
     yield from region.each(listed, partial(_certificate, region), resource=lambda its: str(its["CertificateArn"]))
 
