@@ -53,8 +53,12 @@ class AttachedPolicy(Record):
         description="Whether a statement allows the same under conditions, not judged here."
     )
     all_actions_except: tuple[tuple[str, ...], ...] = Field(
-        description="Of each statement that allows all actions but some (`NotAction`) on every resource, without "
-        "condition, the actions that it leaves out."
+        description="Of each statement that allows all actions but some (`NotAction`) on every resource, or on all but "
+        "some, without condition, the actions that it leaves out."
+    )
+    all_resources_except: tuple[tuple[str, ...], ...] = Field(
+        description="Of each statement that allows every action, or all but some, on all resources but some "
+        "(`NotResource`), without condition, the resources that it leaves out."
     )
     attached_principals: tuple[Principal, ...] = Field(description="Whom it is attached to directly.")
 
@@ -96,9 +100,10 @@ def reach(account: Account, policy: Attached) -> AttachedPolicy:
     """How far a policy reaches, by its document. Raises Invalid."""
     if policy.document is None:
         raise Invalid("AWS did not tell the policy's document", operation=DETAILS)
-    allowed = [its for its in statements(policy.document, DETAILS) if _allows_on_everything(its)]
-    conditions = [bool(its.get("Condition")) for its in allowed if is_every_action(listed(its.get("Action")))]
-    excepted = (listed(its.get("NotAction")) for its in allowed if not its.get("Condition"))
+    allowed = [its for its in statements(policy.document, DETAILS) if its.get("Effect") == "Allow"]
+    everywhere = [its for its in allowed if "*" in listed(its.get("Resource"))]
+    conditions = [bool(its.get("Condition")) for its in everywhere if is_every_action(listed(its.get("Action")))]
+    wide = [its for its in allowed if _is_nearly_everywhere(its) and not its.get("Condition")]
     return AttachedPolicy(
         policy=policy.name,
         arn=policy.arn,
@@ -106,7 +111,10 @@ def reach(account: Account, policy: Attached) -> AttachedPolicy:
         kind=policy.kind,
         star_star=not all(conditions),
         star_star_on_condition=any(conditions),
-        all_actions_except=tuple(filter(None, excepted)),
+        all_actions_except=tuple(listed(its["NotAction"]) for its in wide if its.get("NotAction")),
+        all_resources_except=tuple(
+            listed(its["NotResource"]) for its in wide if its.get("NotResource") and _is_nearly_every_action(its)
+        ),
         attached_principals=tuple(policy.principals),
     )
 
@@ -154,5 +162,9 @@ def _owner(arn: str) -> PolicyKind:
     return "aws_managed" if arn.split(":")[4] == AWS_OWNED else "customer_managed"
 
 
-def _allows_on_everything(statement: dict[str, Any]) -> bool:
-    return statement.get("Effect") == "Allow" and "*" in listed(statement.get("Resource"))
+def _is_nearly_everywhere(statement: dict[str, Any]) -> bool:
+    return "*" in listed(statement.get("Resource")) or bool(statement.get("NotResource"))
+
+
+def _is_nearly_every_action(statement: dict[str, Any]) -> bool:
+    return is_every_action(listed(statement.get("Action"))) or bool(statement.get("NotAction"))
