@@ -31,7 +31,9 @@ class KeyRotation(Record):
     )
     period: int | None = Field(description="Days from one rotation to the next; null where there is none.")
     pending_deletion: Instant | None = Field(description="When the key will be deleted; null where it will not.")
-    public: bool = Field(description="Whether the key policy allows every principal something, without condition.")
+    public: bool = Field(
+        description="Whether the key policy allows every principal, or all but some, something without condition."
+    )
     public_on_condition: bool = Field(
         description="Whether the key policy allows every principal something under conditions, not judged here."
     )

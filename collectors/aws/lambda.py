@@ -40,7 +40,9 @@ class Function(Record):
     kms_key_arn: str | None = Field(
         description="The KMS key of its environment; null where AWS's own key is used, or it has none."
     )
-    public: bool = Field(description="Whether its policy allows every principal something, without condition.")
+    public: bool = Field(
+        description="Whether its policy allows every principal, or all but some, something without condition."
+    )
     public_on_condition: bool = Field(
         description="Whether its policy allows every principal something under conditions, not judged here."
     )

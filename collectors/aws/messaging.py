@@ -28,7 +28,9 @@ class Exposure(Record):
     sqs_managed_encryption: bool | None = Field(
         description="Whether SQS encrypts the queue with a key of its own; null for a topic."
     )
-    public: bool = Field(description="Whether the policy allows every principal something, without condition.")
+    public: bool = Field(
+        description="Whether the policy allows every principal, or all but some, something without condition."
+    )
     public_on_condition: bool = Field(
         description="Whether the policy allows every principal something under conditions, not judged here."
     )

@@ -35,7 +35,11 @@ def is_every_principal(principal: Any) -> bool:
 
 
 def open_statements(policy: str, operation: str) -> Iterator[dict[str, Any]]:
-    """The statements of a policy, as `operation` told it, that allow every principal something. Raises Invalid."""
+    """The statements of a policy, as `operation` told it, that allow every principal something, or all but some.
+
+    Raises Invalid.
+    """
     for statement in statements(policy, operation):
-        if statement.get("Effect") == "Allow" and is_every_principal(statement.get("Principal")):
+        is_open = "NotPrincipal" in statement or is_every_principal(statement.get("Principal"))
+        if is_open and statement.get("Effect") == "Allow":
             yield statement
