@@ -1,5 +1,6 @@
-"""What happened is read once: CloudTrail's history, over runs that end well, are killed, and begin where others end."""
+"""What happened is read once: restores, and CloudTrail's history, whose runs end well or are killed."""
 
+import contextlib
 import json
 import time
 from collections import Counter
@@ -19,12 +20,34 @@ CALLER = (
     f"<Arn>arn:aws:iam::{ACCOUNT}:user/auditor</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>"
 )
 CONFIGURATION = """[controls.map]
-aws_cloudtrail_privileged_events = ["ctrl_ac_02"]
+{kind} = ["ctrl_ac_02"]
 [collectors.aws]
-endpoint_url = "{}"
+endpoint_url = "{url}"
 regions = ["us-east-1"]
-types = ["aws_cloudtrail_privileged_events"]
+types = ["{kind}"]
 """
+
+
+class Restores:
+    """One restore that ended two days ago, and one that ended now and is still being validated."""
+
+    def answer(self, request):
+        if b"GetCallerIdentity" in request.body:
+            return loopback.Answer(200, CALLER.encode(), {"Content-Type": "text/xml"})
+        now = int(time.time())
+        jobs = [self.job("old", now - 2 * 86_400, "SUCCESSFUL"), self.job("new", now - 60, "VALIDATING")]
+        return loopback.Answer(200, {"RestoreJobs": jobs})
+
+    def job(self, name, ended, validation):
+        return {
+            "RestoreJobId": name,
+            "AccountId": ACCOUNT,
+            "RecoveryPointArn": f"arn:aws:ec2:us-east-1::snapshot/{name}",
+            "CreationDate": ended - 600,
+            "CompletionDate": ended,
+            "Status": "COMPLETED",
+            "ValidationStatus": validation,
+        }
 
 
 class Trail:
@@ -64,23 +87,36 @@ def trail():
     return Trail()
 
 
-@pytest.fixture
-def agent(tmp_path, trail):
-    with loopback.serving(trail.answer) as server:
+@contextlib.contextmanager
+def reading(tmp_path, source, kind):
+    """An agent that reads one evidence type of a source."""
+    with loopback.serving(source.answer) as server:
         nowhere = str(tmp_path / "none")
         files = {"AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere}
         made = Agent(tmp_path, "https://api.chequr.example/v1", {**ENVIRONMENT, **files, "CHEQUR_TOKEN": UNSET})
-        made.configure(CONFIGURATION.format(server.url.removesuffix("/v1")))
+        made.configure(CONFIGURATION.format(kind=kind, url=server.url.removesuffix("/v1")))
         yield made
+
+
+@pytest.fixture
+def agent(tmp_path, trail):
+    with reading(tmp_path, trail, "aws_cloudtrail_privileged_events") as made:
+        yield made
+
+
+def payloads(agent, folder):
+    """What is in the outbox."""
+    agent.run("outbox", "export", str(folder))
+    found = [json.loads(file.read_bytes())["payload"] for file in sorted(folder.iterdir())]
+    assert all(payload["collection"]["complete"] for payload in found)
+    return found
 
 
 def queued(agent, folder):
     """How often each event is in the outbox, and the end of the last period."""
-    agent.run("outbox", "export", str(folder))
-    payloads = [json.loads(file.read_bytes())["payload"] for file in sorted(folder.iterdir())]
-    assert all(payload["collection"]["complete"] for payload in payloads)
-    counts = Counter(record["event"] for payload in payloads for record in payload["records"])
-    return counts, max(payload["collection"]["period"]["until"] for payload in payloads)
+    found = payloads(agent, folder)
+    counts = Counter(record["event"] for payload in found for record in payload["records"])
+    return counts, max(payload["collection"]["period"]["until"] for payload in found)
 
 
 def test_each_event_is_read_once(agent, trail, tmp_path):
@@ -97,3 +133,11 @@ def test_each_event_is_read_once(agent, trail, tmp_path):
     end = datetime.fromisoformat(until).astimezone(UTC).timestamp()
     assert counts == Counter(name for second, name in trail.events.items() if second < end)
     assert len(counts) > 60
+
+
+def test_a_restore_is_read_once_it_is_validated(tmp_path):
+    """A restore that just ended, and may still be validated, is left to a later run; the first one leaves no gap."""
+    with reading(tmp_path, Restores(), "aws_backup_restore_jobs") as agent:
+        assert agent.run("collect", "--no-deliver").code == Exit.WELL
+        (payload,) = payloads(agent, tmp_path / "bodies")
+    assert [(job["job"], job["validation"]) for job in payload["records"]] == [("old", "SUCCESSFUL")]

@@ -13,6 +13,7 @@ from collectors.contract import Gap, Period, Record, evidence
 
 PAGE = 1000
 KEPT = timedelta(days=30)  # how long AWS lists backup jobs; of restore jobs it does not say
+SETTLED = timedelta(days=1)  # by which a restore that ended is listed, and mostly validated
 SECOND = timedelta(seconds=1)
 
 
@@ -43,9 +44,12 @@ class RestoreJob(Record):
     parent: str | None = Field(description="The id of the job that this one is a part of; null where of none.")
 
 
-@evidence("backup:ListRestoreJobs", window=KEPT, retention=KEPT)
+@evidence("backup:ListRestoreJobs", window=KEPT - SETTLED, retention=KEPT, lag=SETTLED)
 def jobs(region: Region, period: Period) -> Iterator[RestoreJob | Gap]:
-    """Every restore that ended in the period, with its outcome, duration and validation."""
+    """Every restore that ended in the period, with its outcome, duration and validation.
+
+    A restore is validated after it ended, and read once: a period ends a day before it is read.
+    """
     look = partial(_job, region, period)
     yield from region.each(_around(region, period), look, resource=lambda job: str(job["RestoreJobId"]))
 
