@@ -15,7 +15,8 @@ from collectors.errors import (
 
 DENIED = frozenset({
     "AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AuthorizationError", "AuthorizationErrorException",
-    "Client.UnauthorizedOperation", "Forbidden", "NotAuthorized", "UnauthorizedAccess", "UnauthorizedOperation",
+    "Client.UnauthorizedOperation", "Forbidden", "InvalidAccessException", "NotAuthorized", "UnauthorizedAccess",
+    "UnauthorizedOperation",
 })  # fmt: skip
 # What AWS answers to credentials that it does not know: wrong ones, and good ones in a region that is not enabled.
 UNKNOWN_CREDENTIALS = frozenset({
@@ -101,7 +102,7 @@ def _answered(
     if name in UNKNOWN_CREDENTIALS and elsewhere:
         reason = f"the region refuses credentials that are good in another one, so it is not enabled: {message}"
         return NotEnabled(reason, operation=operation)
-    if name in UNAUTHENTICATED or status == 401:  # noqa: PLR2004 - HTTP's own number
+    if name in UNAUTHENTICATED or (status == 401 and name not in DENIED):  # noqa: PLR2004 - HTTP's own number
         return Unauthenticated(message, operation=operation)
     if name in NOT_FOUND or name.endswith(".NotFound"):
         return NotFound(message, operation=operation)

@@ -9,9 +9,10 @@ from pydantic import Field
 from collectors.aws.moment import Instant
 from collectors.aws.targets import Answer, Region
 from collectors.contract import Record, evidence
+from collectors.errors import AccessDenied, NotFound
 
 PAGE = 100
-NOT_SUBSCRIBED = ("InvalidAccessException", "ResourceNotFoundException")
+NOT_SUBSCRIBED = "not subscribed"  # in the message; by its code it is a denial, as others are
 OPEN = {
     "ComplianceStatus": ("FAILED",),
     "RecordState": ("ACTIVE",),
@@ -72,7 +73,7 @@ def standards(region: Region) -> Iterator[Hub]:
 
     Open are findings that are active and whose workflow is neither resolved nor suppressed.
     """
-    hub = region.find(NOT_SUBSCRIBED, "securityhub:DescribeHub")
+    hub = _hub(region)
     enabled = hub is not None
     failed = list(_failed(region)) if enabled else []
     yield Hub(
@@ -85,6 +86,18 @@ def standards(region: Region) -> Iterator[Hub]:
         standards=tuple(_standard(region, failed, found) for found in _enabled_standards(region)) if enabled else (),
         open_by_severity=_open_findings(failed) if enabled else None,
     )
+
+
+def _hub(region: Region) -> Answer | None:
+    """The region's hub; None where Security Hub was never switched on. Raises CollectionError."""
+    try:
+        return region.read("securityhub:DescribeHub")
+    except NotFound:
+        return None
+    except AccessDenied as error:
+        if NOT_SUBSCRIBED in error.message:
+            return None
+        raise
 
 
 def _enabled_standards(region: Region) -> Iterator[Answer]:
