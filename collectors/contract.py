@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, ValidationError
@@ -322,18 +322,25 @@ class Target:
         self.reads.clear()
 
     def each(
-        self, items: Iterable[T], look: Callable[[T], R | None], *, resource: Callable[[T], str]
+        self,
+        items: Iterable[T],
+        look: Callable[[T], R | None],
+        *,
+        resource: Callable[[T], str],
+        may_go: bool = True,
     ) -> Iterator[R | Gap]:
         """`look` at every item in parallel, in order, few at a time: what it returns, or the gap it left.
 
-        An item that went away meanwhile (NotFound) or that `look` answers with None is passed over. Memory
-        holds a bounded number of items, however many there are.
+        An item that went away meanwhile (NotFound) or that `look` answers with None is passed over. Where items are
+        no resources but regions, listings or the like, they `may_go` nowhere: not to be found is a gap. Memory holds
+        a bounded number of items, however many there are.
         """
+        seen = partial(_look, look=look, resource=resource, may_go=may_go)
         outcomes: Iterator[R | Gap | None]
         if self.run.pool is None:
-            outcomes = (_look(look, item, resource) for item in items)
+            outcomes = map(seen, items)
         else:
-            outcomes = _ahead(self.run.pool, 2 * self.run.workers, look, items, resource)
+            outcomes = _ahead(self.run.pool, 2 * self.run.workers, seen, items)
         for outcome in outcomes:
             if self.run.cancelled.is_set():
                 raise Cancelled
@@ -341,26 +348,26 @@ class Target:
                 yield outcome
 
 
-def _look(look: Callable[[T], R | None], item: T, resource: Callable[[T], str]) -> R | Gap | None:
+def _look(item: T, *, look: Callable[[T], R | None], resource: Callable[[T], str], may_go: bool) -> R | Gap | None:
     try:
         return look(item)
-    except NotFound:
-        return None
     except CollectionError as error:
+        if may_go and isinstance(error, NotFound):
+            return None
         return error.gap(resource(item))
     except ValidationError as error:
         return Invalid(explain(error)).gap(resource(item))
 
 
 def _ahead(
-    pool: Executor, window: int, look: Callable[[T], R | None], items: Iterable[T], resource: Callable[[T], str]
+    pool: Executor, window: int, seen: Callable[[T], R | Gap | None], items: Iterable[T]
 ) -> Iterator[R | Gap | None]:
     pending: deque[Future[R | Gap | None]] = deque()
     try:
         try:
             for item in items:
                 context = contextvars.copy_context()
-                pending.append(pool.submit(context.run, _look, look, item, resource))
+                pending.append(pool.submit(context.run, seen, item))
                 if len(pending) >= window:
                     yield pending.popleft().result()
         except CollectionError:  # the listing broke half-way: what was looked at before is told first

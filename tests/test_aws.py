@@ -110,6 +110,22 @@ def denied(action, when=lambda **_event: True):
     return deny
 
 
+def example_of(kind, case):
+    return json.loads((Path(__file__).parent / "evidence" / kind / case / "answers.json").read_text())
+
+
+def replayed(kind, example, run, *, whole=True):
+    """All that an evidence type sees in the places of an example; not `whole`, some answers may be left."""
+    period = TypeAdapter(Period | None).validate_python(example.get("period"))
+    seen = []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.nullcontext() if whole else contextlib.suppress(AssertionError))
+        for place in stack.enter_context(replay(example["answers"], example["settings"], run)):
+            if isinstance(place, TYPES[kind].target):
+                seen += TYPES[kind](place, period)
+    return seen
+
+
 # ── A company of 100 buckets ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -557,6 +573,32 @@ def test_an_account_that_is_not_entered_is_no_feature_that_is_off(endpoint, ente
         observed("aws_iam_password_policy", account)
 
 
+@pytest.mark.parametrize(
+    ("kind", "case", "call", "resource"),
+    [
+        ("aws_backup_plans", "empty", "backup:ListBackupPlans", "BackupPlansList"),
+        ("aws_cloudtrail_privileged_events", "empty", "cloudtrail:LookupEvents", "ConsoleLogin in us-east-1"),
+        ("aws_cloudtrail_trails", "empty", "cloudtrail:DescribeTrails", "us-east-1"),
+        ("aws_ebs_encryption", "empty", "ec2:GetEbsEncryptionByDefault", "defaults"),
+        ("aws_ec2_instance_metadata", "empty", "ec2:GetInstanceMetadataDefaults", "defaults"),
+        ("aws_organizations_environments", "empty", "ec2:DescribeVpcs", "eu-central-1"),
+        ("aws_organizations_guardrails", "usual", "organizations:ListAccounts", "Accounts"),
+        ("aws_organizations_guardrails", "usual", "organizations:ListRoots", "arn:aws:organizations"),
+        ("aws_waf_web_acls", "empty", "wafv2:ListWebACLs", "eu-central-1"),
+    ],
+)
+def test_a_listing_that_is_not_found_is_a_gap(kind, case, call, resource, run):
+    """A resource may go away while it is read; a whole listing may not: not to find that is not to find nothing."""
+    example = example_of(kind, case)
+    asked = next(each for each in example["answers"] if each["call"] == call)
+    del asked["answer"]
+    asked["error"] = {"status": 404, "code": "ResourceNotFoundException", "message": "AWS's own words"}
+    seen = replayed(kind, example, run, whole=False)
+    (gap,) = [each for each in seen if isinstance(each, Gap)]
+    assert (gap.kind, gap.operation) == ("not_found", call)
+    assert gap.resource.startswith(resource)
+
+
 def test_waiting_for_the_report_ends_with_the_run(run):
     """A run that is asked to stop does not wait for the credential report, and says while it waits why."""
     waits = []
@@ -598,13 +640,7 @@ def written(seen, context=None):
 @pytest.mark.parametrize("kind", PEOPLE)
 def test_people_can_be_pseudonyms(kind, run):
     """Where people are pseudonyms no user is named, by name or in an ARN; groups, roles and root are, as ever."""
-    case = Path(__file__).parent / "evidence" / kind / "usual"
-    example = json.loads((case / "answers.json").read_text())
-    period = TypeAdapter(Period | None).validate_python(example.get("period"))
-    with replay(example["answers"], example["settings"], run) as places:
-        seen = [
-            each for place in places if isinstance(place, TYPES[kind].target) for each in TYPES[kind](place, period)
-        ]
+    seen = replayed(kind, example_of(kind, "usual"), run)
     plain, told = json.dumps(written(seen)), json.dumps(written(seen, pseudonym))
     for name in PEOPLE[kind]:
         assert name in plain

@@ -9,6 +9,7 @@ from collectors.aws.listings import Listing, look_at
 from collectors.aws.moment import Instant
 from collectors.aws.targets import Answer, Region
 from collectors.contract import Gap, Record, evidence
+from collectors.errors import NotFound
 
 PAGE: dict[str, Any] = {"MaxResults": 1000}
 PLANS = Listing("plan", "backup:ListBackupPlans", "BackupPlansList", "BackupPlanArn", PAGE)
@@ -134,7 +135,7 @@ def _plan(region: Region, listed: Answer) -> Plan:
     selections = region.pages("backup:ListBackupSelections", "BackupSelectionsList", **asked, **PAGE)
     return Plan(
         rules=tuple(_rule(rule) for rule in plan["Rules"]),
-        selections=tuple(_selection(region, its["SelectionId"], asked) for its in selections),
+        selections=tuple(filter(None, (_selection(region, its["SelectionId"], asked) for its in selections))),
         last_run=listed.get("LastExecutionDate"),
     )
 
@@ -159,8 +160,12 @@ def _rule(rule: Answer) -> Rule:
     )
 
 
-def _selection(region: Region, selection_id: str, plan: dict[str, Any]) -> Selection:
-    answer = region.read("backup:GetBackupSelection", SelectionId=selection_id, **plan)["BackupSelection"]
+def _selection(region: Region, selection_id: str, plan: dict[str, Any]) -> Selection | None:
+    """One of a plan's selections; None where it went away meanwhile, which the plan need not have."""
+    try:
+        answer = region.read("backup:GetBackupSelection", SelectionId=selection_id, **plan)["BackupSelection"]
+    except NotFound:
+        return None
     every = ((operator, tag) for operator, tags in (answer.get("Conditions") or {}).items() for tag in tags)
     return Selection(
         name=answer["SelectionName"],

@@ -84,7 +84,7 @@ class Trail(Record):
 def trails(account: Account) -> Iterator[Trail | Gap]:
     """Every trail that records in a region of the account, once: its own ones and its organization's."""
     found: dict[str, Answer] = {}
-    for seen in account.each(account.regions(), partial(_described, account), resource=str):
+    for seen in account.each(account.regions(), partial(_described, account), resource=str, may_go=False):
         if isinstance(seen, Gap):
             yield seen
         else:
@@ -98,7 +98,7 @@ def privileged_events(account: Account, period: Period) -> Iterator[PrivilegedEv
 
     An event takes up to 15 minutes to get there, so a period ends 15 minutes before it is read.
     """
-    for seen in account.each(lookups(account), partial(events, account, period), resource=str):
+    for seen in account.each(lookups(account), partial(events, account, period), resource=str, may_go=False):
         if isinstance(seen, Gap):
             yield seen
         else:

@@ -75,7 +75,7 @@ class Encryption(Record):
 )
 def encryption(region: Region) -> Iterator[Encryption | Gap]:
     """Whether a region encrypts by default and lets snapshots be public; every volume's and snapshot's encryption."""
-    yield from region.each(("defaults",), partial(_defaults, region), resource=str)
+    yield from region.each(("defaults",), partial(_defaults, region), resource=str, may_go=False)
     yield from look_at(region, (VOLUMES,), _volume)
     public = frozenset(PUBLIC.name(snapshot) for snapshot in PUBLIC.of(region))
     yield from look_at(region, (SNAPSHOTS,), partial(_snapshot, public))

@@ -57,7 +57,7 @@ def instance_metadata(region: Region) -> Iterator[InstanceMetadata | Gap]:
 
     Terminated instances, which AWS lists for an hour more, are passed over.
     """
-    yield from region.each(("defaults",), partial(_defaults, region), resource=str)
+    yield from region.each(("defaults",), partial(_defaults, region), resource=str, may_go=False)
     reservations = region.pages("ec2:DescribeInstances", "Reservations", MaxResults=PAGE)
     instances = (instance for reservation in reservations for instance in reservation.get("Instances") or ())
     yield from region.each(instances, partial(_instance, region), resource=partial(_arn, region))

@@ -38,7 +38,9 @@ def look_at(
     region: Region, listings: Iterable[Listing], look: Callable[[Region, Listing, Any], R | None]
 ) -> Iterator[R | Gap]:
     """`look` at each resource of each listing, as `Target.each` does; a listing that fails is a gap of its key."""
-    whole = region.each(listings, lambda listing: (listing, tuple(listing.of(region))), resource=lambda its: its.key)
+    whole = region.each(
+        listings, lambda listing: (listing, tuple(listing.of(region))), resource=lambda its: its.key, may_go=False
+    )
     for listed in whole:
         if isinstance(listed, Gap):
             yield listed

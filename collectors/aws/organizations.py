@@ -97,7 +97,7 @@ def guardrails(account: Account) -> Iterator[Guardrail | Gap]:
         yield _guardrail(account, "organization", {}, organization=_organization(exists=False))
         return
     organization = answer["Organization"]
-    yield from account.each((organization,), partial(_whole, account), resource=_arn)
+    yield from account.each((organization,), partial(_whole, account), resource=_arn, may_go=False)
     if not _manages(account, organization):
         return
     yield from _listed(account, "Accounts", partial(_member, account), "organizations:ListAccounts", "Accounts")
@@ -114,7 +114,7 @@ def environments(account: Account) -> Iterator[Environment | Gap]:
     """
     readings: dict[str, Callable[[], tuple[Environment, ...]]] = {"Accounts": partial(_accounts, account)}
     readings |= {region: partial(_vpcs, account, region) for region in account.regions()}
-    for seen in account.each(readings, lambda reading: readings[reading](), resource=str):
+    for seen in account.each(readings, lambda reading: readings[reading](), resource=str, may_go=False):
         if isinstance(seen, Gap):
             yield seen
         else:
@@ -134,7 +134,7 @@ def _listed(
 ) -> Iterator[Guardrail | Gap]:
     """`look` at all that an operation lists; a listing that fails is the gap `what`, and does not hide what follows."""
     read = partial(account.pages, operation, key, **asked, MaxResults=PAGE)
-    for listed in account.each((what,), lambda _what: tuple(read()), resource=str):
+    for listed in account.each((what,), lambda _what: tuple(read()), resource=str, may_go=False):
         if isinstance(listed, Gap):
             yield listed
         else:

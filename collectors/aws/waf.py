@@ -55,7 +55,7 @@ def web_acls(account: Account) -> Iterator[WebAcl | Gap]:
     if account.partition == "aws":  # others have no CloudFront that web ACLs could guard
         places.append(Place(EDGE, EDGE_REGION))
     found: list[tuple[Place, Answer]] = []
-    for seen in account.each(places, partial(_listed, account), resource=str):
+    for seen in account.each(places, partial(_listed, account), resource=str, may_go=False):
         if isinstance(seen, Gap):
             yield seen
         else:
