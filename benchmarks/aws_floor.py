@@ -31,7 +31,7 @@ REGIONAL = """
 accessanalyzer list_analyzers · acm list_certificates · backup list_backup_plans · backup list_backup_vaults
 backup list_protected_resources · backup list_restore_jobs · cloudtrail describe_trails · cloudwatch describe_alarms
 config describe_compliance_by_config_rule · config describe_config_rules · config describe_configuration_recorders
-dynamodb list_tables · ec2 describe_flow_logs · ec2 describe_instances · ec2 describe_network_acls
+dynamodb list_tables · ec2 describe_flow_logs · ec2 describe_network_acls
 ec2 describe_network_interfaces · ec2 describe_route_tables · ec2 describe_security_groups · ec2 describe_subnets
 ec2 describe_volumes · ec2 describe_vpc_peering_connections · ec2 describe_vpcs · ec2 get_ebs_encryption_by_default
 ec2 get_instance_metadata_defaults · ec2 get_snapshot_block_public_access_state · ecr describe_repositories
@@ -87,7 +87,7 @@ class Floor:
         """All there is: the listings, then what is listed."""
         self._answer(Call("iam", "generate_credential_report"))
         self._all([*_listings(), *(lookup for region in REGIONS for lookup in _lookups(region))])
-        self._all([*self._buckets(), *self._users(), *(call for region in REGIONS for call in self._keys(region))])
+        self._all([*self._buckets(), *self._users(), *self._regional()])
         self._all(self._access_keys)
 
     def _buckets(self) -> Iterator[Call]:
@@ -99,6 +99,17 @@ class Floor:
         report = self._answer(Call("iam", "get_credential_report"))["Content"].decode()
         for row in report.splitlines()[2:]:
             yield Call("iam", "list_access_keys", FIRST, {"UserName": row.partition(",")[0]})
+
+    def _regional(self) -> Iterator[Call]:
+        for region in REGIONS:
+            yield from self._keys(region)
+            yield from self._patches(region)
+
+    def _patches(self, region: str) -> Iterator[Call]:
+        found = self._answer(Call("ec2", "describe_instances", region))["Reservations"]
+        names = [instance["InstanceId"] for reservation in found for instance in reservation["Instances"]]
+        for start in range(0, len(names), 50):
+            yield Call("ssm", "describe_instance_patch_states", region, {"InstanceIds": names[start : start + 50]})
 
     def _keys(self, region: str) -> Iterator[Call]:
         for key in self._answer(Call("kms", "list_keys", region))["Keys"]:

@@ -12,6 +12,7 @@ from collectors.contract import Record, evidence
 
 PAGE = 50
 INSTANCES_PAGE = 1000
+RUNNING = "running"
 GONE = frozenset({"shutting-down", "terminated"})
 
 
@@ -24,12 +25,14 @@ class PatchCompliance(Record):
     region: str = Field(description="The region.")
     tags: dict[str, str] = Field(description="The EC2 instance's tags; empty for a machine outside EC2.")
     state: str | None = Field(description="The EC2 instance's state, as in `running`; null where EC2 lists none.")
-    managed: bool = Field(description="Whether Systems Manager manages it.")
+    managed: bool | None = Field(
+        description="Whether Systems Manager manages it; null of an EC2 instance that is not running, as it lists none."
+    )
     ping_status: str | None = Field(
-        description="Whether its agent answers: `Online`, `ConnectionLost` or `Inactive`; null where it is not managed."
+        description="Whether its agent answers: `Online`, `ConnectionLost` or `Inactive`; null where it is not listed."
     )
     last_ping: Instant | None = Field(description="When its agent was heard of last; null where it never was.")
-    platform: str | None = Field(description="Its operating system and version; null where it is not managed.")
+    platform: str | None = Field(description="Its operating system and version; null where Systems Manager lists none.")
     scanned: bool = Field(description="Whether Patch Manager knows the state of its patches.")
     baseline: str | None = Field(description="The id of the patch baseline; null where it was not scanned.")
     patch_group: str | None = Field(description="Its patch group; null where it is in none, or was not scanned.")
@@ -52,14 +55,17 @@ class PatchCompliance(Record):
 
 @evidence("ec2:DescribeInstances", "ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates")
 def patch_compliance(region: Region) -> Iterator[PatchCompliance]:
-    """Every EC2 instance and managed machine: whether Systems Manager manages it, and the patches that it lacks."""
+    """Every EC2 instance and managed machine: whether Systems Manager manages it, and the patches that it lacks.
+
+    Of instances that do not run, the patches are those that the last scan found.
+    """
     nodes = {
         node["InstanceId"]: node
         for node in region.pages("ssm:DescribeInstanceInformation", "InstanceInformationList", MaxResults=PAGE)
     }
     instances = {instance["InstanceId"]: instance for instance in _instances(region)}
     for batch in batches({**instances, **nodes}, PAGE):
-        states = _patch_states(region, [name for name in batch if name in nodes])
+        states = _patch_states(region, batch)
         for name in batch:
             yield _compliance(region, name, instances.get(name, {}), nodes.get(name, {}), states.get(name, {}))
 
@@ -73,8 +79,6 @@ def _instances(region: Region) -> Iterator[Answer]:
 
 def _patch_states(region: Region, names: list[str]) -> dict[str, Answer]:
     """What Patch Manager knows, by instance; nothing of those that it never scanned."""
-    if not names:
-        return {}
     asked: dict[str, Any] = {"InstanceIds": names, "MaxResults": PAGE}
     states = region.pages("ssm:DescribeInstancePatchStates", "InstancePatchStates", **asked)
     return {state["InstanceId"]: state for state in states}
@@ -90,7 +94,7 @@ def _compliance(region: Region, name: str, instance: Answer, node: Answer, state
         region=region.region,
         tags=tags(instance.get("Tags")),
         state=instance.get("State", {}).get("Name"),
-        managed=bool(node),
+        managed=_is_managed(instance, node),
         ping_status=node.get("PingStatus"),
         last_ping=node.get("LastPingDateTime"),
         platform=platform or None,
@@ -107,6 +111,13 @@ def _compliance(region: Region, name: str, instance: Answer, node: Answer, state
         missing_security=state.get("SecurityNonCompliantCount"),
         missing_other=state.get("OtherNonCompliantCount"),
     )
+
+
+def _is_managed(instance: Answer, node: Answer) -> bool | None:
+    """Nodes that are stopped are not listed, whether they are managed or not."""
+    if node:
+        return True
+    return False if instance["State"]["Name"] == RUNNING else None
 
 
 def _arn(region: Region, name: str) -> str:
