@@ -39,6 +39,8 @@ def test_kill_9_at_any_instant(agent, sandbox, tally):
         kill(agent, lots, command, sandbox=sandbox)
     faults = sandbox.struck.total() - sandbox.struck["slow"]
     sandbox.faults = ()
-    assert agent.run("collect").code == Exit.WELL
+    # An item that was killed many times and then failed waits for minutes.
+    done = agent.run("collect", "--wait", "600")
+    assert done.code == Exit.WELL, done.err + agent.run("outbox", "list", "--json").out
     all_once(agent, sandbox, tally, kills * FEW, repetitions=kills)
     assert tally.replays <= kills * CONCURRENCY + faults
