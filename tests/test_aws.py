@@ -517,6 +517,22 @@ def test_credentials_refused_in_one_region_only_mean_that_it_is_off(run):
             list(TYPES["aws_kms_key_rotation"](disabled))
 
 
+@pytest.mark.parametrize("region", ["eu-central-1", "ap-east-1"])
+def test_credentials_refused_in_a_region_that_is_on_are_at_fault(region, run):
+    """Where AWS lists the region as enabled, credentials that it does not know are the fault, with a likely cause."""
+    error = {"status": 403, "code": "UnrecognizedClientException", "message": "The security token is invalid."}
+    listed = [{"RegionName": name, "OptInStatus": "opted-in"} for name in ("us-east-1", region)]
+    answers = [
+        CALLER,
+        {"call": "ec2:DescribeRegions", "answer": {"Regions": listed}},
+        {"call": "kms:ListKeys", "parameters": {"Limit": 1000}, "region": region, "error": error},
+    ]
+    with replay(answers, {}, run) as places:
+        found = {place.region: place for place in places}
+        with pytest.raises(Unauthenticated, match="session token"):
+            list(TYPES["aws_kms_key_rotation"](found[region]))
+
+
 EMPTY_BUCKETS = {"call": "s3:ListBuckets", "parameters": {"MaxBuckets": 1000}, "answer": {"Buckets": []}}
 
 

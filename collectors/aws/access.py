@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from collectors.aws.errors import REGION_OFF, UNKNOWN_CREDENTIALS, code, translation
+from collectors.aws.errors import REGION_OFF, UNKNOWN_CREDENTIALS, Place, code, translation
 from collectors.aws.session import Session, Sessions
 from collectors.aws.settings import AccountSettings
 from collectors.contract import Reads
@@ -54,6 +54,7 @@ class Access:
         self.settings = account
         self.regions = regions
         self.reads = reads
+        self.enabled: frozenset[str] = frozenset()  # as far as AWS was asked
         self._sessions = sessions
         self._caller: Caller | None = None
         self._places = 0
@@ -72,6 +73,13 @@ class Access:
         if self._caller is None:
             self._caller = self.reads.read("sts:GetCallerIdentity", {}, self._ask)
         return self._caller
+
+    def place(self, region: str) -> Place:
+        """What is known of a region."""
+        if region == self.home:
+            return "home"
+        is_on = region in self.enabled or not _is_opt_in(self._session, region)
+        return "enabled" if is_on else "optional"
 
     def entered(self) -> None:
         """One more place of the account is read."""

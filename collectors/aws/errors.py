@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from collectors.errors import (
     AccessDenied,
@@ -44,6 +45,9 @@ OFF = frozenset({"Macie is not enabled"})
 # How AWS says that no policy of the account can change it; its message goes on to name the policy.
 OF_ORGANIZATION = ("service control policy", "resource control policy")
 
+Place = Literal["home", "enabled", "optional"]
+"""A region: the one where the credentials proved good, another that the account has, or one that it may not have."""
+
 NOT_AWS = "the answer is not one of AWS's: something between this machine and AWS gave it"
 
 
@@ -53,10 +57,10 @@ class ForbiddenByOrganization(AccessDenied):
 
 
 @contextmanager
-def translation(operation: str, permission: str | None, *, elsewhere: bool = False) -> Iterator[None]:
+def translation(operation: str, permission: str | None, *, place: Place = "home") -> Iterator[None]:
     """Raises what botocore raises as a CollectionError, for the call `operation` that needs `permission`.
 
-    `elsewhere` says that the call goes to another region than the one where the credentials proved good.
+    `place` is the region that the call goes to, by what is known of it.
     """
     from botocore import exceptions as aws
     from botocore.parsers import ResponseParserError
@@ -66,7 +70,7 @@ def translation(operation: str, permission: str | None, *, elsewhere: bool = Fal
     except aws.ClientError as error:
         if error.operation_name == "AssumeRole":  # made by botocore on its own, to sign the call that was asked for
             operation = permission = "sts:AssumeRole"
-        raise _answered(error.response, operation, permission, elsewhere=elsewhere) from error
+        raise _answered(error.response, operation, permission, place) from error
     except (
         aws.NoCredentialsError,
         aws.PartialCredentialsError,
@@ -92,18 +96,18 @@ def code(error: BaseException | None) -> str:
 
 
 def _answered(
-    response: dict[str, dict[str, object]], operation: str, permission: str | None, *, elsewhere: bool
+    response: dict[str, dict[str, object]], operation: str, permission: str | None, place: Place
 ) -> CollectionError:
     fault, status = response.get("Error", {}), response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     name = str(fault.get("Code", ""))
     message = _words(name, str(fault.get("Message", "")))
     if name in NOT_ENABLED or any(off in message for off in OFF):
         return _off(message, operation)
-    if name in UNKNOWN_CREDENTIALS and elsewhere:
+    if name in UNKNOWN_CREDENTIALS and place == "optional":
         reason = f"the region refuses credentials that are good in another one, so it is not enabled: {message}"
         return NotEnabled(reason, operation=operation)
     if name in UNAUTHENTICATED or (status == 401 and name not in DENIED):  # noqa: PLR2004 - HTTP's own number
-        return Unauthenticated(message, operation=operation)
+        return Unauthenticated(_refused(name, message, place), operation=operation)
     if name in NOT_FOUND or name.endswith(".NotFound"):
         return NotFound(message, operation=operation)
     if name in DENIED or status == 403:  # noqa: PLR2004 - HTTP's own number
@@ -119,6 +123,15 @@ def _off(message: str, operation: str) -> CollectionError:
         reason = f"the account is not entered by way of this region: name one that it has in `regions`: {message}"
         return Unauthenticated(reason, operation=operation)
     return NotEnabled(message, operation=operation)
+
+
+def _refused(name: str, message: str, place: Place) -> str:
+    if name not in UNKNOWN_CREDENTIALS or place != "enabled":
+        return message
+    return (
+        "the account has the region, so the credentials were withdrawn meanwhile, or are a session token of STS's "
+        f"global endpoint, which only regions know that are on by default: {message}"
+    )
 
 
 def _words(name: str, message: str) -> str:

@@ -114,7 +114,7 @@ class Place(Target):
         service, name = operation.split(":")
         self.access.caller()
         where = region or self.region
-        with translation(operation, action(operation), elsewhere=where != self.access.home):
+        with translation(operation, action(operation), place=self.access.place(where)):
             client, pace = self._client(service, where)
             answer: Answer = pace.ask(getattr(client, xform_name(name)), parameters)
         answer.pop("ResponseMetadata", None)
@@ -170,7 +170,9 @@ class Account(Place):
         if self.access.regions:
             return self.access.regions
         found = self.read(DISCOVERY)["Regions"]
-        return tuple(sorted(region["RegionName"] for region in found if region.get("OptInStatus") != "not-opted-in"))
+        names = tuple(sorted(region["RegionName"] for region in found if region.get("OptInStatus") != "not-opted-in"))
+        self.access.enabled = frozenset(names)
+        return names
 
 
 class Region(Place):
