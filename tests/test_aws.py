@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from pydantic import TypeAdapter, ValidationError
 
 from collectors.aws import SOURCE
@@ -531,6 +532,36 @@ def test_credentials_refused_in_a_region_that_is_on_are_at_fault(region, run):
         found = {place.region: place for place in places}
         with pytest.raises(Unauthenticated, match="session token"):
             list(TYPES["aws_kms_key_rotation"](found[region]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "region", "attempts", "expected"),
+    [
+        ("aws_macie_sessions", "ap-southeast-3", 1, NotEnabled),
+        ("aws_macie_sessions", "cn-north-1", 1, NotEnabled),
+        ("aws_macie_sessions", "eu-central-1", 3, Unavailable),
+        ("aws_iam_password_policy", "eu-central-1", 3, Unavailable),
+    ],
+)
+def test_a_service_that_a_region_lacks_is_not_waited_for(kind, region, attempts, expected):
+    """That a service which AWS does not list in a region has no endpoint there is a fact, found out by one try."""
+    tries = []
+
+    def lose(request, **_event):
+        tries.append(1)
+        raise EndpointConnectionError(endpoint_url=request.url)
+
+    handlers = {
+        "before-call.sts.GetCallerIdentity": lambda **_event: (Response(200), CALLER["answer"]),
+        "before-send.macie2": lose,
+        "before-send.iam": lose,
+    }
+    with running(cancelled=Hasty()) as run, contextlib.ExitStack() as places:
+        found = enter(places, run, handlers, {"regions": [region]})
+        (place,) = [place for place in found if type(place) is TYPES[kind].target]
+        with pytest.raises(expected):
+            observed(kind, place)
+    assert len(tries) == attempts
 
 
 EMPTY_BUCKETS = {"call": "s3:ListBuckets", "parameters": {"MaxBuckets": 1000}, "answer": {"Buckets": []}}

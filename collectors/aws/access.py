@@ -120,6 +120,10 @@ class Access:
         """A new client of a service in a region."""
         return self._sessions.client(self._session, service, region)
 
+    def is_offered(self, service: str, region: str) -> bool:
+        """Whether AWS lists a service in a region; True also of services that it lists by no region."""
+        return self._sessions.is_offered(self._session, service, region)
+
     def paginator(self, service: str, operation: str) -> Any:
         """How botocore pages through an operation."""
         return self._sessions.paginator(self._session, service, operation)

@@ -1,6 +1,6 @@
 """botocore's errors, in the agent's words. Nowhere else are they looked at."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -48,6 +48,7 @@ OF_ORGANIZATION = ("service control policy", "resource control policy")
 Place = Literal["home", "enabled", "optional"]
 """A region: the one where the credentials proved good, another that the account has, or one that it may not have."""
 
+NOT_OFFERED = "AWS does not list this service in this region, and nothing answers for it there"
 NOT_AWS = "the answer is not one of AWS's: something between this machine and AWS gave it"
 
 
@@ -57,10 +58,13 @@ class ForbiddenByOrganization(AccessDenied):
 
 
 @contextmanager
-def translation(operation: str, permission: str | None, *, place: Place = "home") -> Iterator[None]:
+def translation(
+    operation: str, permission: str | None, *, place: Place = "home", is_offered: Callable[[], bool] = lambda: True
+) -> Iterator[None]:
     """Raises what botocore raises as a CollectionError, for the call `operation` that needs `permission`.
 
-    `place` is the region that the call goes to, by what is known of it.
+    `place` is the region that the call goes to, by what is known of it; `is_offered` says whether AWS lists the service
+    there.
     """
     from botocore import exceptions as aws
     from botocore.parsers import ResponseParserError
@@ -81,6 +85,10 @@ def translation(operation: str, permission: str | None, *, place: Place = "home"
         aws.TokenRetrievalError,
     ) as error:
         raise Unauthenticated(str(error), operation=operation) from error
+    except aws.EndpointConnectionError as error:
+        if is_offered():
+            raise Unavailable(str(error), operation=operation) from error
+        raise NotEnabled(f"{NOT_OFFERED}: {error}", operation=operation) from error
     except (aws.ConnectionError, aws.HTTPClientError, aws.IncompleteReadError) as error:
         raise Unavailable(str(error), operation=operation) from error
     except ResponseParserError as error:

@@ -34,14 +34,15 @@ class Pace:
     came back, and wait whatever happens. Here only what was sent at the new pace slows it again, and a stop ends it.
     """
 
-    def __init__(self, run: Run, name: str) -> None:
+    def __init__(self, run: Run, name: str, *, is_expected: bool = True) -> None:
+        """`is_expected` says whether the endpoint is known to be there."""
         self._run = run
         self._name = name
         self._rate: float | None = None
         self._turn = 0.0  # when the next call may begin, as all instants here in monotonic seconds
         self._slowed = 0.0
         self._served: deque[float] = deque()
-        self._unanswered = UNANSWERED_ATTEMPTS
+        self._unanswered = UNANSWERED_ATTEMPTS if is_expected else 1
         self._lock = threading.Lock()
 
     def ask(self, call: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:

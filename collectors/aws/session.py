@@ -77,6 +77,16 @@ class Sessions:
                 **credentials,
             )
 
+    def is_offered(self, session: Session, service: str, region: str) -> bool:
+        """Whether botocore's list of endpoints has a service in a region, as far as it lists the service by region."""
+        if self._settings.endpoint_url:
+            return True
+        core = session.core
+        with self._lock:
+            own = core.get_available_regions(service, core.get_partition_for_region(region))
+            partitions = () if own else core.get_available_partitions()
+            return region in own if own else not any(core.get_available_regions(service, each) for each in partitions)
+
     def paginator(self, session: Session, service: str, operation: str) -> Any:
         """How botocore pages through an operation: its tokens' names."""
         with self._lock:

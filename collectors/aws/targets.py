@@ -114,7 +114,8 @@ class Place(Target):
         service, name = operation.split(":")
         self.access.caller()
         where = region or self.region
-        with translation(operation, action(operation), place=self.access.place(where)):
+        is_offered = partial(self.access.is_offered, service, where)
+        with translation(operation, action(operation), place=self.access.place(where), is_offered=is_offered):
             client, pace = self._client(service, where)
             answer: Answer = pace.ask(getattr(client, xform_name(name)), parameters)
         answer.pop("ResponseMetadata", None)
@@ -152,7 +153,8 @@ class Place(Target):
             self.access.caller()
             with self._lock:
                 if (service, region) not in self._clients:
-                    pace = Pace(self.run, f"{service} in {region} of {self.account}")
+                    known = self.access.is_offered(service, region)
+                    pace = Pace(self.run, f"{service} in {region} of {self.account}", is_expected=known)
                     self._clients[service, region] = self.access.client(service, region), pace
         return self._clients[service, region]
 
