@@ -62,11 +62,20 @@ class Way:
 def assignments(region: Region) -> Iterator[Assignment | Gap]:
     """Every user and group, the accounts that they may enter, and with which permission set.
 
-    They are read in the account that owns the Identity Center instance; other accounts have none of their own.
+    They are read in the account that owns the Identity Center instance; other accounts have none of their own. Of the
+    regions that an instance is in, they are told in one: its primary region, where that is read.
     """
     for instance in region.pages("sso-admin:ListInstances", "Instances", MaxResults=PAGE):
-        if instance["OwnerAccountId"] == region.account:
+        if instance["OwnerAccountId"] == region.account and _is_told_in(region, instance):
             yield from _assignments(region, instance)
+
+
+def _is_told_in(region: Region, instance: Answer) -> bool:
+    """Whether this is the instance's primary region or, where that is not read, the first that is."""
+    replicas = sorted(str(each["RegionName"]) for each in instance.get("Regions") or ())
+    read = region.access.regions or region.access.enabled
+    first = next((name for name in (instance.get("PrimaryRegion"), *replicas) if name in read), region.region)
+    return bool(first == region.region)
 
 
 def _assignments(region: Region, instance: Answer) -> Iterator[Assignment | Gap]:
