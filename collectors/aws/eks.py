@@ -11,6 +11,7 @@ from collectors.aws.targets import Answer, Region
 from collectors.contract import Gap, Record, evidence
 
 PAGE = 100
+EVERYWHERE: dict[str, Any] = {"include": ["all"]}  # connected clusters outside AWS as well
 
 
 class Cluster(Record):
@@ -37,8 +38,13 @@ class Cluster(Record):
     )
     public_cidrs: tuple[str, ...] = Field(description="The addresses that may reach the public endpoint.")
     logs: tuple[str, ...] = Field(description="The logs of the control plane that are written, as in `audit`.")
-    audit_logs: bool = Field(description="Whether the audit log is among them.")
-    secrets_encryption: bool = Field(description="Whether secrets are encrypted with a KMS key that was chosen for it.")
+    audit_logs: bool | None = Field(
+        description="Whether the audit log is among them; null of a connected cluster outside AWS."
+    )
+    secrets_encryption: bool | None = Field(
+        description="Whether secrets are encrypted with a KMS key that was chosen for it; null of a connected cluster "
+        "outside AWS."
+    )
     kms_key_arn: str | None = Field(description="That key; null where there is none.")
     authentication: str | None = Field(
         description="How IAM principals get in, as in `API` or `CONFIG_MAP`; null where AWS does not say."
@@ -50,13 +56,17 @@ class Cluster(Record):
 
 @evidence("eks:DescribeCluster", "eks:ListClusters")
 def clusters(region: Region) -> Iterator[Cluster | Gap]:
-    """Every cluster: who reaches its API server, which logs it writes, and whether its secrets are encrypted."""
-    names = (str(name) for name in region.pages("eks:ListClusters", "clusters", maxResults=PAGE))
+    """Every cluster: who reaches its API server, which logs it writes, and whether its secrets are encrypted.
+
+    Clusters outside AWS are among them where they are connected; AWS knows little of them.
+    """
+    names = (str(name) for name in region.pages("eks:ListClusters", "clusters", **EVERYWHERE, maxResults=PAGE))
     yield from region.each(names, partial(_cluster, region), resource=str)
 
 
 def _cluster(region: Region, name: str) -> Cluster:
     cluster = region.read("eks:DescribeCluster", name=name)["cluster"]
+    outside = "connectorConfig" in cluster
     logs = _logs(cluster)
     key = _secrets_key(cluster)
     return Cluster(
@@ -72,8 +82,8 @@ def _cluster(region: Region, name: str) -> Cluster:
         support=cluster.get("upgradePolicy", {}).get("supportType"),
         **_network(cluster),
         logs=logs,
-        audit_logs="audit" in logs,
-        secrets_encryption=key is not None,
+        audit_logs=None if outside else "audit" in logs,
+        secrets_encryption=None if outside else key is not None,
         kms_key_arn=key,
         authentication=cluster.get("accessConfig", {}).get("authenticationMode"),
         deletion_protection=cluster.get("deletionProtection"),
