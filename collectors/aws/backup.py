@@ -112,7 +112,10 @@ class BackupPlans(Record):
     "backup:ListProtectedResources",
 )
 def plans(region: Region) -> Iterator[BackupPlans | Gap]:
-    """Every backup plan with its rules and selections, every vault with its lock, every resource that has backups."""
+    """Every backup plan with its rules and selections, every vault with its lock, every resource that has backups.
+
+    Which resources no plan selects is not told: that takes the selections, and the resources of the other services.
+    """
     yield from look_at(region, (PLANS, VAULTS, PROTECTED), _backup)
 
 

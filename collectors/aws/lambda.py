@@ -51,7 +51,10 @@ class Function(Record):
 
 @evidence("lambda:GetPolicy", "lambda:ListFunctionUrlConfigs", "lambda:ListFunctions")
 def functions(region: Region) -> Iterator[Function | Gap]:
-    """Every Lambda function: its runtime, its network, and whether the public may call it."""
+    """Every Lambda function: its runtime, its network, and whether the public may call it.
+
+    Aliases and versions may have policies of their own, which are not read: whom these admit is not told.
+    """
     yield from region.each(_functions(region), partial(_function, region), resource=lambda its: str(its["FunctionArn"]))
 
 
