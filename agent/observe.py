@@ -151,13 +151,22 @@ def _read(
         told.add(target.cause.gap())
         return None, False
     try:
-        _read_whole(kind, target, period, told)
-        return _identity(target), False
-    except Cancelled:
-        raise
+        identity, failed = _read_as_somebody(kind, target, period, told)
+        told.spool.flush()
     except SpoolFull as error:
         told.restart(Omitted(str(error)).gap().model_copy(update={"remedy": _MAKE_ROOM}))
         return None, False
+    return identity, failed
+
+
+def _read_as_somebody(
+    kind: EvidenceType[Any], target: Target, period: Period | None, told: _Told
+) -> tuple[str | None, bool]:
+    try:
+        _read_whole(kind, target, period, told)
+        return _identity(target), False
+    except (Cancelled, SpoolFull):
+        raise
     except Exception as error:  # around this job: a broken evidence type must not end the others
         told.add(failure(kind, target, error))
         return None, True

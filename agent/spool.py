@@ -8,6 +8,7 @@ import hashlib
 import tempfile
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,15 +61,18 @@ class Spool:
         self._are_gaps.append(isinstance(observation, Gap))
         self._lengths.append(len(content))
         self._widths.append(widest(value, content))
-        try:
+        with _fitting():
             self._file.write(content)
-        except OSError as error:
-            raise SpoolFull(f"what was observed does not fit on the disk: {error.strerror}") from error
         if isinstance(observation, Gap):
             self.gaps += 1
         else:
             self.records += 1
             self._digest.update(content + b"\n")
+
+    def flush(self) -> None:
+        """Has all that was appended where it can be read. Raises SpoolFull as `append` does."""
+        with _fitting():
+            self._file.flush()
 
     @property
     def records_digest(self) -> str:
@@ -83,4 +87,13 @@ class Spool:
             offset += length
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # what did not fit is tried once more, for a file that goes; it is closed all the same
+            self._file.close()
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SpoolFull(f"what was observed does not fit on the disk: {error.strerror}") from error

@@ -5,6 +5,7 @@ import base64
 import gzip
 import hashlib
 import json
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,17 @@ def gap(resource: str = "bucket/a", message: str = "not authorized") -> Gap:
         message=message,
         remedy="Grant s3:GetEncryptionConfiguration.",
     )
+
+
+@contextmanager
+def limited(size: int) -> Iterator[None]:
+    """No file of this process grows beyond `size` bytes, as if the disk were full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextmanager

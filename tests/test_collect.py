@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 import threading
 import time
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from agent_fixtures import limited
 
 from agent import checkpoints
 from agent.collect import Collection
@@ -295,6 +297,26 @@ def test_a_snapshot_that_fits_nowhere(store):
     unkept = next(observed for observed in report.observed if observed.state == "unkept")
     assert (unkept.gaps, unkept.items) == (1, ())
     assert "delivery.max_payload_bytes" in unkept.told[0].message
+
+
+@pytest.mark.parametrize("rows", [60_000, 20_000])
+def test_a_disk_that_fills_while_something_is_read(store, tmp_path, rows):
+    """What there is no room for on the disk is a gap that says so, be it the last line only; other files are read."""
+    hour_ago = time.time() - 3600
+    for name, content in {"large.csv": "name\n" + "alice\n" * rows, "small.csv": "name\nbob\n"}.items():
+        file = tmp_path / "evidence" / "ctrl_a" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        os.utime(file, (hour_ago, hour_ago))
+    settings = registry.source("manual").settings(path=tmp_path / "evidence")
+    collector = Collector("manual", Common(), settings, registry.evidence_types("manual"))
+    loaded = Loaded(Config(state_dir=store.directory), {}, None)
+    with limited(1_027_000):
+        report = run_collector(loaded, store, collector, ControlMap({}, None), cancelled=threading.Event())
+    large, small = sorted(report.observed, key=lambda one: one.target)
+    assert (large.state, large.records, large.gaps, large.kinds) == ("queued", 0, 1, {"omitted": 1})
+    assert large.told[0].message == "what was observed does not fit on the disk: File too large"
+    assert (small.state, small.gaps) == ("queued", 0)
 
 
 # ── What need not be seen again ────────────────────────────────────────────────────────────────────────────────────

@@ -1,29 +1,16 @@
 """Files that take the place of others: whole, or not at all."""
 
-import resource
-from contextlib import contextmanager
-
 import pytest
+from agent_fixtures import limited
 
 from agent.private import replace_private, whole
-
-
-@contextmanager
-def no_room():
-    """Nothing longer than ten bytes can be written."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_what_does_not_fit_leaves_what_was_there_and_nothing_else(tmp_path):
     """On a full disk, where it is tried again and again, no file is left of each try."""
     file = tmp_path / "controls.json"
     replace_private(file, b"before")
-    with pytest.raises(OSError, match="too large"), no_room():
+    with pytest.raises(OSError, match="too large"), limited(10):
         replace_private(file, b"much longer than before")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("controls.json", b"before")]
 

@@ -3,14 +3,14 @@ import json
 import re
 
 import pytest
-from agent_fixtures import Fact, gap
+from agent_fixtures import Fact, gap, limited
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.canonical import canonical, widest
 from agent.pseudonym import keyed
 from agent.redaction import REDACTED
-from agent.spool import Spool
+from agent.spool import Spool, SpoolFull
 from collectors.contract import Personal, Record
 from collectors.secret import SecretMissing
 
@@ -90,3 +90,19 @@ def test_a_large_spool_leaves_no_file(tmp_path):
     assert [line.content[9:12] for line in spool][:2] == [b'0",', b'1",']
     assert list(folder.iterdir()) == []
     spool.close()
+
+
+def test_a_disk_that_fills(tmp_path):
+    """What does not fit is told by the append that finds out, or by the flush; the spool can be closed all the same."""
+    with limited(1_200_000):
+        spool = Spool(tmp_path)
+        with pytest.raises(SpoolFull, match="does not fit on the disk: File too large"):  # noqa: PT012
+            for _ in range(2_000):
+                spool.append(Fact(name="a", value="x" * 1_000))
+        spool.close()
+        spool = Spool(tmp_path)
+        spool.append(Fact(name="a", value="x" * 1_199_900))
+        spool.append(Fact(name="b", value="x" * 200))  # waits in a buffer
+        with pytest.raises(SpoolFull, match="does not fit on the disk: File too large"):
+            spool.flush()
+        spool.close()
