@@ -5,6 +5,7 @@ gap of the snapshot that it happened in, and never ends the others.
 """
 
 import ctypes
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -202,7 +203,8 @@ class Collection:
         if strangers and not controls:
             return unread("unmapped")
         before = self._keeper.checkpoint(kind.id, target.id)
-        if before and before.revision and before.revision == getattr(target, "revision", None):
+        revision = _revision(target, controls)
+        if revision and before and before.revision == revision:
             return unread("unchanged", controls=controls)
         advanced = partial(self._progress.advanced, kind.id, target.id)
         with observing(
@@ -210,6 +212,7 @@ class Collection:
             kind,
             target,
             before=before,
+            revision=revision,
             spool_dir=self._spool_dir,
             pseudonym=self._pseudonym,
             advanced=advanced,
@@ -293,6 +296,13 @@ def _kinds(gaps: Sequence[Gap]) -> Counter[str]:
 def _own_controls(target: Target | Unreachable) -> tuple[str, ...] | None:
     own = target.controls if isinstance(target, Target) else None
     return None if own is None else tuple(dict.fromkeys(own))
+
+
+def _revision(target: Target | Unreachable, controls: Sequence[str]) -> str | None:
+    """Of what a place holds, and of the controls that it is for: one that is new has not had any of it yet."""
+    if isinstance(target, Unreachable) or target.revision is None:
+        return None
+    return f"sha256:{hashlib.sha256(repr((target.revision, sorted(controls))).encode()).hexdigest()}"
 
 
 def _stranger(control: str, resource: str) -> Gap:

@@ -12,7 +12,8 @@ State = Literal["pending", "in_flight", "deferred", "rejected", "discarded"]
 class Checkpoint:
     """How far a population was read (`until`), or which revision of a place was taken, by which snapshot.
 
-    `incomplete_since` is when the first of the reads was that began at `until` and had gaps.
+    `revision` is of what the place holds and of the controls that had it. `incomplete_since` is when the first of the
+    reads was that began at `until` and had gaps.
     """
 
     until: datetime | None

@@ -45,18 +45,20 @@ def observing(
     target: Target | Unreachable,
     *,
     before: Checkpoint | None,
+    revision: str | None,
     spool_dir: Path | None,
     pseudonym: Pseudonym | None = None,
     advanced: Callable[[int], None],
 ) -> Iterator[Observation]:
     """Observes `kind` at `target`, since `before` where it is a population in time.
 
+    `revision` is what to remember a place by that was read whole: of what it holds, and of whom that is for.
     Whatever fails is a gap: of the whole where the evidence type raised it. Records that came before stay, and the
     snapshot says that it is incomplete. The snapshot's spool is closed with the context. Raises Cancelled.
     """
     told = _Told(Spool(spool_dir, pseudonym), advanced)
     try:
-        yield _observe(collector, kind, target, before, told)
+        yield _observe(collector, kind, target, told, before=before, revision=revision)
     finally:
         told.spool.close()
 
@@ -65,8 +67,10 @@ def _observe(
     collector: Collector,
     kind: EvidenceType[Any],
     target: Target | Unreachable,
-    before: Checkpoint | None,
     told: "_Told",
+    *,
+    before: Checkpoint | None,
+    revision: str | None,
 ) -> Observation:
     started = datetime.now(UTC)
     period, lost = _period(kind, before, started)
@@ -92,7 +96,8 @@ def _observe(
         supersedes=before.snapshot_id if before and before.revision else None,
     )
     calls = sum(use.calls for use in journal.uses.values())
-    checkpoint = _checkpoint(snapshot, target, told, before, kind.window)
+    reached = isinstance(target, Target)
+    checkpoint = _checkpoint(snapshot, revision, told, before, kind.window) if reached else None
     return Observation(snapshot, checkpoint, tuple(told.first), dict(told.kinds), calls, failed)
 
 
@@ -219,18 +224,16 @@ def _period(kind: EvidenceType[Any], before: Checkpoint | None, now: datetime) -
 
 def _checkpoint(
     snapshot: Snapshot,
-    target: Target | Unreachable,
+    revision: str | None,
     told: _Told,
     before: Checkpoint | None,
     window: timedelta | None,
 ) -> Checkpoint | None:
     """What need not be read again. What left a gap is, unless the gap was left on purpose."""
-    if isinstance(target, Unreachable):
-        return None
     if window is None or snapshot.period is None:
-        return Checkpoint(None, target.revision, snapshot.id) if told.settled and target.revision else None
+        return Checkpoint(None, revision, snapshot.id) if told.settled and revision else None
     if told.settled:
-        return Checkpoint(snapshot.period.until, target.revision, snapshot.id)
+        return Checkpoint(snapshot.period.until, revision, snapshot.id)
     return _incomplete(snapshot.id, snapshot.period, snapshot.started, before, window) if before else None
 
 

