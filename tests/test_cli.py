@@ -355,6 +355,20 @@ def test_gaps_end_with_3(agent, sandbox):
     assert agent.run("collect", "--dry-run").code == Exit.GAPS
 
 
+def test_gaps_are_accepted_where_they_are_delivered(agent, sandbox):
+    """With --accept-gaps a gap that somebody gets is no failure; one that nobody does is, and so it is without."""
+    before = len(sandbox.evidence)
+    agent.configure('[collectors.manual]\npath = "evidence"\nmax_file_bytes = 5\n')
+    assert agent.run("collect", "--dry-run").code == Exit.GAPS
+    assert agent.run("collect", "--dry-run", "--accept-gaps").code == Exit.WELL
+    done = agent.run("collect", "--accept-gaps")
+    assert (done.code, [len(each.payload["gaps"]) for each in sandbox.evidence[before:]]) == (Exit.WELL, [1, 1])
+    agent.configure('[collectors.manual]\npath = "gone"\n')
+    done = agent.run("collect", "--accept-gaps")
+    assert (done.code, len(sandbox.evidence)) == (Exit.GAPS, before + 2)
+    assert "1 gap, delivered as such where there is a control" in done.out
+
+
 def test_a_collector_without_any_of_the_types_is_left_alone(agent):
     """Where some evidence types are asked for, nobody waits for a collector that has none of them."""
     agent.configure('[collectors.manual]\npath = "evidence"\n[collectors.okta]\norg_url = "http://127.0.0.1:9"\n')

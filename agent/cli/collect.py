@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent.config import Collector, Loaded
     from agent.controls import ControlMap
     from agent.metrics import Metrics
-    from agent.report import Progress, Report
+    from agent.report import Observed, Progress, Report
     from agent.shard import Shard
     from collectors.contract import EvidenceType
 
@@ -68,7 +68,11 @@ def collect(
     no_deliver: Annotated[bool, typer.Option("--no-deliver", help="Queue only; something else delivers.")] = False,
     wait: Wait = _PATIENCE,
     accept_gaps: Annotated[
-        bool, typer.Option("--accept-gaps", help="Exit with 0 where only gaps were found: they are delivered and told.")
+        bool,
+        typer.Option(
+            "--accept-gaps",
+            help="Exit with 0 where only gaps were found that are delivered; one that has nowhere to go is still 3.",
+        ),
     ] = False,
     metrics_file: MetricsFile = None,
     pushgateway: Pushgateway = None,
@@ -92,7 +96,7 @@ def collect(
 
     try:
         if dry_run:
-            code = int(_dry_run(loaded, collectors, types, part))
+            code = int(_exit(_dry_run(loaded, collectors, types, part), accept_gaps=accept_gaps))
         else:
             from agent.store import Store
 
@@ -100,11 +104,11 @@ def collect(
                 Store(loaded.config.state_dir, loaded.config.outbox.room) as store,
                 counted(loaded, store, metrics_file, pushgateway, instance) as metrics,
             ):
-                work = _Work(loaded, store, metrics, part)
+                work = _Work(loaded, store, metrics, part, accept_gaps)
                 code = int(_collect(work, collectors, types, deliver_too=not no_deliver, wait=wait, as_json=json))
     except Cancelled:
         code = _stopped()
-    raise typer.Exit(Exit.WELL if accept_gaps and code == Exit.GAPS else code)
+    raise typer.Exit(code)
 
 
 def deliver(
@@ -196,7 +200,9 @@ def _cancellable() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _dry_run(loaded: "Loaded", collectors: Sequence["Collector"], types: dict[str, list[Any]], shard: "Shard") -> Exit:
+def _dry_run(
+    loaded: "Loaded", collectors: Sequence["Collector"], types: dict[str, list[Any]], shard: "Shard"
+) -> list["Report"]:
     from agent.collect import Collection
     from agent.controls import ControlMap
     from agent.keep import Printer
@@ -220,7 +226,7 @@ def _dry_run(loaded: "Loaded", collectors: Sequence["Collector"], types: dict[st
             )
             reports.append(collection.run())
     sys.stdout.flush()
-    return _exit(reports)
+    return reports
 
 
 @dataclass(frozen=True)
@@ -231,6 +237,7 @@ class _Work:
     store: Any
     metrics: "Metrics | None"
     shard: "Shard"
+    accepts_gaps: bool
 
 
 def _collect(
@@ -259,7 +266,8 @@ def _collect(
         print_json(summary(store, reports, delivery))
     else:
         print_summary(store, reports, delivery, controls, api_error)
-    return _exit(reports, delivery.exit, unmapped_error=api_error if controls.discovery is None else None)
+    unmapped_error = api_error if controls.discovery is None else None
+    return _exit(reports, delivery.exit, unmapped_error=unmapped_error, accept_gaps=work.accepts_gaps)
 
 
 def _run_each(
@@ -308,7 +316,13 @@ def _stopped() -> int:
     return Exit.STOPPED
 
 
-def _exit(reports: Sequence["Report"], delivery: Exit = Exit.WELL, *, unmapped_error: Exception | None = None) -> Exit:
+def _exit(
+    reports: Sequence["Report"],
+    delivery: Exit = Exit.WELL,
+    *,
+    unmapped_error: Exception | None = None,
+    accept_gaps: bool,
+) -> Exit:
     from agent.errors import Forbidden, TokenUnusable, Unauthorized
 
     if delivery is not Exit.WELL:
@@ -318,4 +332,10 @@ def _exit(reports: Sequence["Report"], delivery: Exit = Exit.WELL, *, unmapped_e
         return Exit.REFUSED if refused else Exit.UNDELIVERED
     if any(report.failed for report in reports):
         return Exit.FAILURE
-    return Exit.GAPS if any(report.gaps for report in reports) else Exit.WELL
+    incomplete = [observed for report in reports for observed in report.observed if observed.gaps]
+    return Exit.WELL if all(accept_gaps and _is_told(observed) for observed in incomplete) else Exit.GAPS
+
+
+def _is_told(observed: "Observed") -> bool:
+    """Whether somebody gets its gaps. Without an item nobody but this command has said that anything is missing."""
+    return bool(observed.items) or observed.state == "printed"

@@ -40,7 +40,7 @@ complete -c chequr-agent -n '__chequr_agent_at " collect"' -l dry-run -d 'Print 
 complete -c chequr-agent -n '__chequr_agent_at " collect"' -l shard -r -F -d 'Only the places of shard I of N, from 0; without I, of $JOB_COMPLETION_INDEX'
 complete -c chequr-agent -n '__chequr_agent_at " collect"' -l no-deliver -d 'Queue only; something else delivers'
 complete -c chequr-agent -n '__chequr_agent_at " collect"' -l wait -r -F -d 'Give up delivering once nothing was accepted for so long'
-complete -c chequr-agent -n '__chequr_agent_at " collect"' -l accept-gaps -d 'Exit with 0 where only gaps were found: they are delivered and told'
+complete -c chequr-agent -n '__chequr_agent_at " collect"' -l accept-gaps -d 'Exit with 0 where only gaps were found that are delivered; one that has nowhere to go is still 3'
 complete -c chequr-agent -n '__chequr_agent_at " collect"' -l metrics-file -r -F -d 'Write Prometheus metrics there at the end, as for node_exporter\'s textfile collector'
 complete -c chequr-agent -n '__chequr_agent_at " collect"' -l pushgateway -r -F -d 'Push Prometheus metrics to this Pushgateway at the end'
 complete -c chequr-agent -n '__chequr_agent_at " collect"' -l instance -r -F -d 'What this agent is called at the Pushgateway'
