@@ -18,7 +18,7 @@ from agent.overlap import Ending, Kinds, rest, together
 from agent.report import Report
 from agent.run import run_collector
 from agent.runs import Runs
-from agent.store import DiskFull, StateBroken, Store
+from agent.store import StateBroken, StateNewer, StateUnusable, Store
 from agent.token import Token
 from collectors.contract import Cancelled
 
@@ -54,6 +54,7 @@ class Collecting:
         self._tasks: dict[str, asyncio.Task[Ending]] = {}
         self._kinds: dict[str, Kinds | None] = {}
         self._afterwards: dict[str, Kinds | None] = {}
+        self._postponed: dict[str, Kinds | None] = {}
 
     @property
     def under_way(self) -> Collection[str]:
@@ -68,14 +69,17 @@ class Collecting:
         """Schedules all collectors. A run that was missed while nobody was here, or never was, is made up once, now."""
         self._afterwards.clear()
         for collector in self._loaded().enabled:
-            if self._is_missed(collector):
+            if self._is_missed(collector.name):
                 self.begin(collector.name)
             self._scheduler.add_job(
                 self._start, collector.due, [collector.name], id=f"collector {collector.name}", misfire_grace_time=None,
                 coalesce=True,
             )  # fmt: skip
+        for name in self._postponed:  # the scheduler has lost its job with the others
+            self._start_soon(name)
 
-    def _is_missed(self, collector: Collector) -> bool:
+    def _is_missed(self, name: str) -> bool:
+        collector = self._loaded().collectors[name]
         last = Runs(self._store).latest(collector.name, finished=True)
         started = datetime.fromtimestamp(last.started_at, UTC) if last else None
         return schedule.is_missed(collector.due, started, datetime.now(UTC))
@@ -84,10 +88,21 @@ class Collecting:
         """A job that ends at once: the scheduler would cancel what it waits for, where it is shut down."""
         self.begin(name)
 
-    async def _start_missed(self, name: str) -> None:
-        """Unless another process has made up for it."""
-        if self._is_missed(self._loaded().collectors[name]):
-            self.begin(name)
+    async def _start_again(self, name: str) -> None:
+        """What was put off. A run of all types only where another process has not made up for it."""
+        try:
+            wanted = self._postponed.get(name, ()) is not None or await asyncio.to_thread(self._is_missed, name)
+        except StateBroken as error:
+            self._broken(error)
+            return
+        except StateUnusable as error:
+            self._start_later(name, None, str(error))
+            return
+        types = self._postponed.pop(name, ())
+        collector = self._loaded().collectors[name]
+        left = types if types is None else [kind for kind in types if kind in collector.types]
+        if wanted and (left is None or left) and not self._cancelled.is_set():
+            self.begin(name, left)
 
     async def collect(self, name: str, types: Kinds) -> Ending:
         """Collects some evidence types, once what the collector is at is over."""
@@ -95,18 +110,22 @@ class Collecting:
             await asyncio.wait({under_way})
         if self._cancelled.is_set() or name not in self._loaded().collectors:
             return "put off"
-        self.begin(name, types)
+        self._begin(name, types, makes_up=False)
         return await self._tasks[name]
 
     def begin(self, name: str, types: Kinds | None = None) -> None:
-        """Where the collector is at work, what that run leaves is begun behind it."""
+        """Where the collector is at work, what that run leaves is begun behind it. What is put off is made up for."""
+        self._begin(name, types, makes_up=True)
+
+    def _begin(self, name: str, types: Kinds | None, *, makes_up: bool) -> None:
         if name in self._tasks:
             left = rest(types, self._kinds[name])
             self._afterwards[name] = together(self._afterwards.get(name, ()), left)
             then = "it begins when that is over" if left is None or left else "that one reads the same"
             log.info("collector.busy", collector=name, reason=f"its last run is still under way; {then}")
             return
-        task = asyncio.get_running_loop().create_task(self._run_once(self._loaded().collectors[name], types))
+        run = self._run_once(self._loaded().collectors[name], types, makes_up=makes_up)
+        task = asyncio.get_running_loop().create_task(run)
         self._tasks[name], self._kinds[name] = task, types
         task.add_done_callback(lambda _: self._ended(name))
 
@@ -116,19 +135,20 @@ class Collecting:
         if (types is None or types) and name in self._loaded().collectors and not self._cancelled.is_set():
             self.begin(name, types)
 
-    async def _run_once(self, collector: Collector, types: Kinds | None) -> Ending:
-        """A run of all types that is put off is made up for."""
+    async def _run_once(self, collector: Collector, types: Kinds | None, *, makes_up: bool) -> Ending:
         try:
             await in_own_thread(self._run, collector, types)
-        except (_NothingMapped, DiskFull, Locked) as error:
-            if types is None:
-                self._start_later(collector.name, str(error))
-            return "put off"
         except Cancelled:
             log.info("collector.cancelled", collector=collector.name, remedy="it is made up at the next start")
             return "put off"
         except StateBroken as error:
             self._broken(error)
+            return "put off"
+        except StateNewer as error:
+            log.error("collector.failed", collector=collector.name, reason=str(error), remedy=error.remedy)
+        except (_NothingMapped, Locked, StateUnusable) as error:
+            if makes_up:
+                self._start_later(collector.name, types, str(error))
             return "put off"
         except ConfigurationInvalid as error:
             log.error("collector.unusable", collector=collector.name, problems=error.problems)
@@ -138,11 +158,15 @@ class Collecting:
             return "over"
         return "failed"
 
-    def _start_later(self, name: str, reason: str) -> None:
+    def _start_later(self, name: str, types: Kinds | None, reason: str) -> None:
         log.warning("collector.postponed", collector=name, again_in=_POSTPONED, reason=reason)
+        self._postponed[name] = together(self._postponed.get(name, ()), types)
+        self._start_soon(name)
+
+    def _start_soon(self, name: str) -> None:
         again = datetime.now(UTC) + timedelta(seconds=_POSTPONED)
         self._scheduler.add_job(
-            self._start_missed, "date", [name], run_date=again, id=f"collector {name} again", replace_existing=True,
+            self._start_again, "date", [name], run_date=again, id=f"collector {name} again", replace_existing=True,
             misfire_grace_time=None,
         )  # fmt: skip
 
