@@ -12,6 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from agent import connect, schedule
 from agent.config import Collector, ConfigurationInvalid, Loaded
 from agent.controls import ControlMap
+from agent.errors import ChequrError, Forbidden, TokenUnusable, Unauthorized
 from agent.event_loop import in_own_thread
 from agent.lock import Locked
 from agent.overlap import Ending, Kinds, rest, together
@@ -177,7 +178,7 @@ class Collecting:
 
     def _run(self, collector: Collector, types: Kinds | None) -> None:
         controls, away = connect.control_map(self._loaded(), self._token)
-        if away and controls.discovery is None and not all(map(controls.has_place_for, collector.types)):
+        if away and controls.discovery is None and _is_better_put_off(collector, controls, away):
             raise _NothingMapped(f"the controls were never read yet: {away}")
         begun = time.monotonic()
         report = run_collector(self._loaded(), self._store, collector, controls, cancelled=self._cancelled, types=types)
@@ -186,3 +187,10 @@ class Collecting:
 
 class _NothingMapped(Exception):
     """It is not known yet where evidence belongs: a run now would find nothing to do, and count as one."""
+
+
+def _is_better_put_off(collector: Collector, controls: ControlMap, away: ChequrError) -> bool:
+    """An API that is away comes back. One that refuses may do so for good: then what is mapped is collected."""
+    mapped = [controls.has_place_for(kind) for kind in collector.types]
+    refuses = isinstance(away, TokenUnusable | Unauthorized | Forbidden)
+    return not all(mapped) and not (refuses and any(mapped))

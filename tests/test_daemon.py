@@ -294,12 +294,26 @@ def test_a_rotated_token_is_taken_without_a_restart(agent, sandbox):
 
 def test_a_first_run_waits_for_the_controls(agent, sandbox):
     """While the controls were never read, a collector that needs them is postponed: it has not had its run."""
-    agent.configure('[collectors.okta]\norg_url = "http://127.0.0.1:9"\n')
+    mapped = '[controls.map]\nokta_user_mfa = ["ctrl_ac_02"]\n'
+    agent.configure(f'[collectors.okta]\norg_url = "http://127.0.0.1:9"\n{mapped}')
     sandbox.faults = ["503@/v1/controls"]
     with agent.started("run") as daemon:
         daemon.saw("collector.postponed", collector="okta")
         assert daemon.stop() == Exit.WELL
     assert runs(agent) == []
+
+
+@pytest.mark.parametrize(("mapped", "event"), [(True, "collector.finished"), (False, "collector.postponed")])
+def test_controls_that_the_api_refuses(agent, sandbox, mapped, event):
+    """Where the token may not read the controls, what the configuration maps is collected, though it is not all."""
+    agent.environment["PYTHONPATH"] = f"{ROOT}:{ROOT}/tests/third_party"
+    agent.environment["CHEQUR_TOKEN"] = "revoked"
+    table = '[collectors.acme]\ntypes = ["acme_door_locks", "acme_door_hinges"]\n'
+    agent.configure(table + ('[controls.map]\nacme_door_locks = ["ctrl_ac_02"]\n' if mapped else ""))
+    with agent.started("run") as daemon:
+        daemon.saw(event, collector="acme")
+        assert daemon.stop() == Exit.WELL
+    assert runs(agent) == ([("acme", "complete")] if mapped else [])
 
 
 def test_an_api_that_is_away_does_not_end_the_service(agent, sandbox):
