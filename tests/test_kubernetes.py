@@ -131,7 +131,7 @@ def given_up(job):
     """What is done about codes that another try does not mend, unless the pod only had to make room."""
     disrupted, failed = job["podFailurePolicy"]["rules"]
     assert (disrupted["action"], disrupted["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
-    assert failed["onExitCodes"]["values"] == sorted([Exit.UNDELIVERED, Exit.REFUSED, Exit.CONFIGURATION])
+    assert failed["onExitCodes"]["values"] == sorted([Exit.GAPS, Exit.UNDELIVERED, Exit.REFUSED, Exit.CONFIGURATION])
     return failed["action"]
 
 
