@@ -68,6 +68,7 @@ def test_each_receipt_of_a_large_snapshot_is_told(agent):
         (["collect", "--bogus"], "No such option: --bogus"),
         (["collect", "manul"], "no collector is called manul (did you mean manual?); there are manual"),
         (["collect", "--type", "aws_*"], "none of the chosen collectors has an evidence type aws_*"),
+        (["collect", "-t", "x", "-t", "manual_*", "-t", "y*"], "the chosen collectors has an evidence type x, y*"),
         (["collect", "--wait", "-1"], "'--wait'"),
         (["collect", "--wait", "soon"], "'--wait'"),
         (["types", "show", "aws_s3_bucket_encrypt"], "(did you mean aws_s3_bucket_encryption?)"),

@@ -88,10 +88,8 @@ def collect(
     part = _shard(shard)
     loaded = start(config, verbose=verbose, quiet=True)
     collectors = _chosen(loaded, names or [])
-    types = {collector.name: _narrowed(collector, type_ or []) for collector in collectors}
+    types = _narrowed(collectors, type_ or [])
     collectors = [collector for collector in collectors if types[collector.name]]
-    if not collectors:
-        raise typer.BadParameter(f"none of the chosen collectors has an evidence type {', '.join(type_ or [])}")
     from collectors.contract import Cancelled
 
     try:
@@ -177,10 +175,21 @@ def _refuse_idleness(loaded: "Loaded") -> None:
     raise ConfigurationInvalid(["collectors: there is none; add a [collectors.<name>] table"], path=loaded.path)
 
 
-def _narrowed(collector: "Collector", patterns: Sequence[str]) -> list["EvidenceType[Any]"]:
-    return [
-        kind for kind in collector.types if not patterns or any(fnmatchcase(kind.id, pattern) for pattern in patterns)
-    ]
+def _narrowed(collectors: Sequence["Collector"], patterns: Sequence[str]) -> dict[str, list["EvidenceType[Any]"]]:
+    """The types of each collector that match a pattern; a pattern that matches none at all is a mistake."""
+    types = {
+        collector.name: [kind for kind in collector.types if not patterns or _matches(kind, patterns)]
+        for collector in collectors
+    }
+    found = [kind for kinds in types.values() for kind in kinds]
+    unmatched = [pattern for pattern in patterns if not any(_matches(kind, [pattern]) for kind in found)]
+    if unmatched:
+        raise typer.BadParameter(f"none of the chosen collectors has an evidence type {', '.join(unmatched)}")
+    return types
+
+
+def _matches(kind: "EvidenceType[Any]", patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(kind.id, pattern) for pattern in patterns)
 
 
 @contextmanager
