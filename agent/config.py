@@ -186,7 +186,10 @@ class Controls(Table):
         default=True,
         description="Read the controls from the API, and map each test policy's evaluator to its evidence.",
     )
-    refresh: Duration = Field(default=timedelta(hours=24), description="How old the controls read from the API may be.")
+    refresh: Duration = Field(
+        default=timedelta(hours=12),  # a day would be up a moment after each daily run, and be kept for another
+        description="How old the controls read from the API may be.",
+    )
     map: dict[str, Annotated[list[ControlId], AfterValidator(_different)]] = Field(
         default_factory=dict, description="Control ids by evidence type. Wins over what the API says."
     )

@@ -2,7 +2,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from loopback import Answer, serving
@@ -168,6 +168,16 @@ def test_the_mapping_in_force(sandbox, tmp_path):
         assert again.discovery.fetched_at > first.discovery.fetched_at
         kept, _ = connect.control_map(loaded, token, refresh=False)
         assert kept == again
+
+
+def test_each_daily_run_has_the_controls_of_its_day(sandbox, tmp_path):
+    """What a run read yesterday is read again, though it is a moment less than a day old; two runs at once share it."""
+    for age, expected in ((timedelta(hours=23, minutes=59), ("ctrl_ac_02",)), (timedelta(minutes=10), ("old",))):
+        fetched_at = (datetime.now(UTC) - age).timestamp()
+        _discovery(("old", TYPE), base_url=sandbox.url, fetched_at=fetched_at).save(_made(tmp_path / "state"))
+        with _configured(tmp_path, sandbox.url, sandbox.read) as (loaded, token):
+            mapping, _ = connect.control_map(loaded, token)
+        assert mapping.controls_for(TYPE) == expected
 
 
 def test_the_api_is_away(sandbox, tmp_path):
