@@ -6,7 +6,7 @@ wants more often is read in between as well.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent.controls import ControlMap
@@ -28,6 +28,7 @@ _LENGTHS = {
 }
 _ALSO = {"annually": "annual", "yearly": "annual", "every hour": "hourly", "every day": "daily", "every week": "weekly"}
 _PATIENCE = 1.5  # cadences until evidence is stale
+_EVER = datetime.max.replace(tzinfo=UTC)
 _FIRINGS = 48  # of a schedule that are looked at: the longest time between two counts
 
 
@@ -69,7 +70,7 @@ def _longest(due: "WallClock", now: datetime) -> timedelta:
     """The longest time between two of the next starts."""
     longest, last = timedelta(0), due.get_next_fire_time(None, now)
     for _ in range(_FIRINGS):
-        following = due.get_next_fire_time(None, last + timedelta(microseconds=1)) if last else None
+        following = due.get_next_fire_time(last, _EVER) if last else None
         if last is None or following is None:
             break
         longest, last = max(longest, following - last), following

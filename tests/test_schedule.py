@@ -1,6 +1,7 @@
 """When collectors are due."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -197,6 +198,36 @@ def test_a_time_that_the_clock_skips_or_repeats_comes_once(since, expected):
     """What the clock skips comes an hour later, and of what it shows twice only the first counts."""
     start = starts("30 2 * * *", datetime.fromisoformat(since), 1, "Europe/Berlin")[0]
     assert start.isoformat(timespec="minutes") == expected
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
+@pytest.mark.parametrize(
+    ("schedule", "minutes"), [("hourly", 60), ("0 * * * *", 60), ("*/5 * * * *", 5), ("7/20 * * * *", 20)]
+)
+@pytest.mark.parametrize("day", ["2026-03-08", "2026-03-29", "2026-10-25", "2026-11-01"])
+def test_what_starts_in_any_hour_starts_in_each(zone, schedule, minutes, day):
+    """On a day with a clock change the time between two starts is always the same, as the scheduler asks for them."""
+    since = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(hours=4)
+    due = trigger("aws", schedule, zone, host="host")
+    found = [due.get_next_fire_time(None, since)]
+    for _ in range(20 * 60 // minutes):
+        found.append(due.get_next_fire_time(found[-1], found[0] + timedelta(days=60)))
+    instants = [start.astimezone(UTC) for start in found]
+    assert {after - before for before, after in pairwise(instants)} == {timedelta(minutes=minutes)}
+
+
+def test_a_clock_change_of_half_an_hour():
+    """Half past to the full hour comes twice, half past to the full hour is skipped: a start is never far away."""
+    zone = "Australia/Lord_Howe"
+    due = trigger("aws", "45 * * * *", zone, host="host")
+    found = [due.get_next_fire_time(None, datetime(2026, 4, 4, 11, 50, tzinfo=UTC))]
+    for _ in range(5):
+        found.append(due.get_next_fire_time(found[-1], datetime(2026, 6, 1, tzinfo=UTC)))
+    told = [start.isoformat(timespec="minutes") for start in found]
+    assert told == [
+        "2026-04-04T23:45+11:00", "2026-04-05T00:45+11:00", "2026-04-05T01:45+11:00", "2026-04-05T01:45+10:30",
+        "2026-04-05T02:45+10:30", "2026-04-05T03:45+10:30",
+    ]  # fmt: skip
 
 
 def test_what_is_due_since_a_start_in_the_past_is_told_one_by_one():
