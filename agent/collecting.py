@@ -70,7 +70,7 @@ class Collecting:
         """Schedules all collectors. A run that was missed while nobody was here, or never was, is made up once, now."""
         self._afterwards.clear()
         for collector in self._loaded().enabled:
-            if self._is_missed(collector.name):
+            if self._is_missed(collector):
                 self.begin(collector.name)
             self._scheduler.add_job(
                 self._start, collector.due, [collector.name], id=f"collector {collector.name}", misfire_grace_time=None,
@@ -79,8 +79,7 @@ class Collecting:
         for name in self._postponed:  # the scheduler has lost its job with the others
             self._start_soon(name)
 
-    def _is_missed(self, name: str) -> bool:
-        collector = self._loaded().collectors[name]
+    def _is_missed(self, collector: Collector) -> bool:
         last = Runs(self._store).latest(collector.name, finished=True)
         started = datetime.fromtimestamp(last.started_at, UTC) if last else None
         return schedule.is_missed(collector.due, started, datetime.now(UTC))
@@ -91,8 +90,10 @@ class Collecting:
 
     async def _start_again(self, name: str) -> None:
         """What was put off. A run of all types only where another process has not made up for it."""
+        collector = self._enabled(name)
         try:
-            wanted = self._postponed.get(name, ()) is not None or await asyncio.to_thread(self._is_missed, name)
+            is_some = self._postponed.get(name, ()) is not None
+            wanted = is_some or (collector is not None and await asyncio.to_thread(self._is_missed, collector))
         except StateBroken as error:
             self._broken(error)
             return
@@ -100,16 +101,22 @@ class Collecting:
             self._start_later(name, None, str(error))
             return
         types = self._postponed.pop(name, ())
-        collector = self._loaded().collectors[name]
+        collector = self._enabled(name)  # a reload may have come meanwhile
+        if collector is None or not wanted or self._cancelled.is_set():
+            return
         left = types if types is None else [kind for kind in types if kind in collector.types]
-        if wanted and (left is None or left) and not self._cancelled.is_set():
+        if left is None or left:
             self.begin(name, left)
+
+    def _enabled(self, name: str) -> Collector | None:
+        """None where a reload has disabled or removed it."""
+        return next((collector for collector in self._loaded().enabled if collector.name == name), None)
 
     async def collect(self, name: str, types: Kinds) -> Ending:
         """Collects some evidence types, once what the collector is at is over."""
         while under_way := self._tasks.get(name):
             await asyncio.wait({under_way})
-        if self._cancelled.is_set() or name not in self._loaded().collectors:
+        if self._cancelled.is_set() or self._enabled(name) is None:
             return "put off"
         self._begin(name, types, makes_up=False)
         return await self._tasks[name]
@@ -133,7 +140,7 @@ class Collecting:
     def _ended(self, name: str) -> None:
         del self._tasks[name], self._kinds[name]
         types = self._afterwards.pop(name, ())
-        if (types is None or types) and name in self._loaded().collectors and not self._cancelled.is_set():
+        if (types is None or types) and self._enabled(name) and not self._cancelled.is_set():
             self.begin(name, types)
 
     async def _run_once(self, collector: Collector, types: Kinds | None, *, makes_up: bool) -> Ending:
@@ -160,6 +167,8 @@ class Collecting:
         return "failed"
 
     def _start_later(self, name: str, types: Kinds | None, reason: str) -> None:
+        if self._enabled(name) is None:
+            return
         log.warning("collector.postponed", collector=name, again_in=_POSTPONED, reason=reason)
         self._postponed[name] = together(self._postponed.get(name, ()), types)
         self._start_soon(name)

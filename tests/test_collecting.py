@@ -136,6 +136,56 @@ def test_a_drift_is_not_made_up_for(store, tmp_path):
     Service(store, tmp_path).run(act)
 
 
+@pytest.mark.parametrize("is_removed", [True, False])
+@pytest.mark.parametrize("types", [None, FILES])
+def test_a_collector_that_is_disabled_or_removed_at_work(store, tmp_path, is_removed, types):
+    """After a reload without it, no run of a collector begins any more: put off, behind another, or for a drift."""
+
+    def reload(service):
+        service.configure(enabled=False)
+        if is_removed:
+            service.loaded = Loaded(service.loaded.config, {}, None)
+
+    async def postponed_before(collecting, service):
+        with lock(store.directory, "collector-manual"):
+            collecting.begin("manual", types)
+            await collecting.ended()
+        reload(service)
+        await service.a_minute_later(collecting)
+
+    async def postponed_after(collecting, service):
+        with lock(store.directory, "collector-manual"):
+            collecting.begin("manual", types)
+            reload(service)
+            await collecting.ended()
+        assert service.scheduler.get_jobs() == []
+
+    async def drifted(collecting, service):
+        reload(service)
+        assert await collecting.collect("manual", FILES) == "put off"
+
+    for act in (postponed_before, postponed_after, drifted):
+        service = Service(store, tmp_path)
+        service.run(act)
+        assert service.reports == []
+
+
+def test_what_waits_behind_a_run_of_a_collector_that_is_disabled(store, tmp_path):
+    """It does not begin any more."""
+
+    async def act(collecting, service):
+        collecting.begin("manual", FILES)
+        collecting.begin("manual")
+        service.configure(enabled=False)
+        await collecting.ended()
+        await asyncio.sleep(0.1)
+        assert list(collecting.under_way) == []
+
+    service = Service(store, tmp_path)
+    service.run(act)
+    assert len(service.reports) == 1
+
+
 class Unusable(Store):
     """A state directory that cannot be used as long as there is an error."""
 
