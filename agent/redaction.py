@@ -67,11 +67,12 @@ _NAMES = (
     "password", "passwd", "pwd", "passphrase", "secret", "token", "api_key", "apikey", "secret_key", "access_key",
     "signature",
 )  # fmt: skip
-_IN_QUOTES = r"""[^"\\]*(?:\\.[^"\\]*)*"""
+# A quote is within the quotes behind any number of backslashes: `repr` doubles those of JSON.
+_IN_QUOTES = r"""[^"\\]*(?:\\+[^\\][^"\\]*)*"""
 _ASSIGNED = re.compile(
     f"=(?:{'|'.join(f'(?<={name}=)' for name in _NAMES)})"
-    rf"""(?:(\\"(?=[^"[])|'(?=[^'[]))[^"'\\\n]{{1,1000}}|("(?=[^"[])){_IN_QUOTES}"""
-    r"""|(?!\\")[^\s&;,"'=[][^\s&;,"']*)""",
+    rf"""(?:(\\+"(?=[^"[])|'(?=[^'[]))[^"'\\\n]{{1,1000}}|("(?=[^"[])){_IN_QUOTES}"""
+    r"""|(?!\\+")[^\s&;,"'=[][^\s&;,"']*)""",
     re.IGNORECASE,
 )
 _QUOTED = re.compile(
