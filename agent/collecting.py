@@ -70,14 +70,22 @@ class Collecting:
         """Schedules all collectors. A run that was missed while nobody was here, or never was, is made up once, now."""
         self._afterwards.clear()
         for collector in self._loaded().enabled:
-            if self._is_missed(collector):
-                self.begin(collector.name)
+            self._make_up(collector)
             self._scheduler.add_job(
                 self._start, collector.due, [collector.name], id=f"collector {collector.name}", misfire_grace_time=None,
                 coalesce=True,
             )  # fmt: skip
         for name in self._postponed:  # the scheduler has lost its job with the others
             self._start_soon(name)
+
+    def _make_up(self, collector: Collector) -> None:
+        try:
+            if self._is_missed(collector):
+                self.begin(collector.name)
+        except StateBroken as error:
+            self._broken(error)
+        except StateUnusable as error:  # the schedules of the others are not to suffer
+            self._start_later(collector.name, None, str(error))
 
     def _is_missed(self, collector: Collector) -> bool:
         last = Runs(self._store).latest(collector.name, finished=True)

@@ -222,6 +222,23 @@ def test_a_database_that_is_busy(tmp_path):
         assert Runs(store).latest("manual").outcome == "complete"
 
 
+def test_schedules_are_made_while_the_database_is_busy(tmp_path):
+    """A reload that meets a locked database loses no schedule; what may be missed is looked at again."""
+
+    async def act(collecting, service):
+        store.error = StateUnusable(store.directory, "another program keeps it locked")
+        collecting.schedule()
+        assert service.scheduler.get_job("collector manual")
+        store.error = None
+        await service.a_minute_later(collecting)
+
+    with Unusable(tmp_path / "state") as store:
+        service = Service(store, tmp_path)
+        told = service.run(act)
+        assert _events(told, "collector.postponed", "collector.failed") == ["collector.postponed"]
+        assert len(service.reports) == 1
+
+
 def test_a_database_of_a_newer_agent(tmp_path):
     """What waiting does not mend is no reason to try again."""
 
