@@ -5,7 +5,6 @@ gap of the snapshot that it happened in, and never ends the others.
 """
 
 import ctypes
-import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from agent.canonical import digest
 from agent.config import Collector
 from agent.controls import ControlMap
 from agent.evidence import PayloadLimitTooSmall, Snapshot
@@ -302,7 +302,7 @@ def _revision(target: Target | Unreachable, controls: Sequence[str]) -> str | No
     """Of what a place holds, and of the controls that it is for: one that is new has not had any of it yet."""
     if isinstance(target, Unreachable) or target.revision is None:
         return None
-    return f"sha256:{hashlib.sha256(repr((target.revision, sorted(controls))).encode()).hexdigest()}"
+    return digest(repr((target.revision, sorted(controls))).encode())
 
 
 def _stranger(control: str, resource: str) -> Gap:

@@ -12,7 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from agent import connect, schedule
 from agent.config import Collector, ConfigurationInvalid, Loaded
 from agent.controls import ControlMap
-from agent.errors import ChequrError, Forbidden, TokenUnusable, Unauthorized
+from agent.errors import ChequrError, TokenRefused
 from agent.event_loop import in_own_thread
 from agent.lock import Locked
 from agent.overlap import Ending, Kinds, rest, together
@@ -209,5 +209,5 @@ class _NothingMapped(Exception):
 def _is_better_put_off(collector: Collector, controls: ControlMap, away: ChequrError) -> bool:
     """An API that is away comes back. One that refuses may do so for good: then what is mapped is collected."""
     mapped = [controls.has_place_for(kind) for kind in collector.types]
-    refuses = isinstance(away, TokenUnusable | Unauthorized | Forbidden)
+    refuses = isinstance(away, TokenRefused)
     return not all(mapped) and not (refuses and any(mapped))

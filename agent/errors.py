@@ -123,6 +123,9 @@ class ServiceUnavailable(ApiError):
     """503: something that the API depends on is degraded; safe to send again."""
 
 
+TokenRefused = TokenUnusable | Unauthorized | Forbidden
+"""What only another token mends, for `isinstance`."""
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: BadRequest,
     401: Unauthorized,

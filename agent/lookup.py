@@ -49,12 +49,13 @@ async def look_up(item: Item, outbox: Outbox, client: AsyncClient, *, remembered
             return Absent()
         raise
     collected_at = datetime.fromisoformat(item.collected_at)
-    seen = [each for each in control.evidence if each.source == item.source]
-    alike = [each.id for each in seen if is_same(each.collected_at, collected_at)]
-    in_seconds = any(each.collected_at != collected_at for each in seen if each.id in alike)
+    alike = [
+        each for each in control.evidence if each.source == item.source and is_same(each.collected_at, collected_at)
+    ]
+    in_seconds = any(each.collected_at != collected_at for each in alike)
     listed = [each.id for each in control.evidence]
     kin = await asyncio.to_thread(outbox.kin, item, listed, in_seconds=in_seconds)
-    return find(item, alike, listed, kin, remembered=remembered)
+    return find(item, [each.id for each in alike], listed, kin, remembered=remembered)
 
 
 def find(item: Item, alike: Sequence[str], listed: Sequence[str], kin: Kin, *, remembered: float) -> Finding:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from agent.errors import ApiError, ChequrError, Forbidden, NoAnswer, TokenUnusable, Unauthorized
+from agent.errors import ApiError, ChequrError, Forbidden, NoAnswer, TokenRefused, TokenUnusable, Unauthorized
 from agent.items import Answer, Item
 
 Verdict = Literal["defer", "reject", "hold", "look_up"]
@@ -23,7 +23,7 @@ def judge(error: ChequrError) -> Verdict:
     and 5xx about the moment, 409 may mean that the item was taken before, and all else is about the item: where the
     API says it in its own words, or where it is too large for whoever is in between.
     """
-    if isinstance(error, TokenUnusable | Unauthorized | Forbidden):
+    if isinstance(error, TokenRefused):
         return "hold"
     if not isinstance(error, ApiError) or error.status >= FAILURES or error.status in _RETRIABLE:
         return "defer"
@@ -44,7 +44,7 @@ def certainly_not_taken(error: ChequrError) -> bool:
     """
     if isinstance(error, NoAnswer):
         return not error.sent
-    if isinstance(error, TokenUnusable | Unauthorized | Forbidden):
+    if isinstance(error, TokenRefused):
         return True
     if not isinstance(error, ApiError) or error.status >= FAILURES:
         return False

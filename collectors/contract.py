@@ -33,7 +33,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property, partial
 from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, SerializationInfo, ValidationError
 
 from collectors.errors import CollectionError, Gap, GapKind, Invalid, NotFound
 
@@ -47,7 +47,11 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-def _personal(value: str, info: SerializationInfo[Any]) -> str:
+PERSONAL: dict[str, JsonValue] = {"x-personal": True}
+"""How the schema of a field says that it names a person."""
+
+
+def personal(value: str, info: SerializationInfo[Any]) -> str:
     """The value, or its pseudonym where whoever writes it down brings a function that makes one."""
     pseudonym: str = info.context(value) if callable(info.context) else value
     return pseudonym
@@ -55,8 +59,8 @@ def _personal(value: str, info: SerializationInfo[Any]) -> str:
 
 Personal = Annotated[
     str,
-    PlainSerializer(_personal, return_type=str),
-    Field(json_schema_extra={"x-personal": True}),
+    PlainSerializer(personal, return_type=str),
+    Field(json_schema_extra=PERSONAL),
 ]
 """A text that names a person: a login, an e-mail address, a name. Where it is written down it can be a pseudonym."""
 
@@ -493,6 +497,7 @@ def evidence(
 
 
 __all__ = [
-    "Cancelled", "EvidenceType", "Gap", "GapKind", "Journal", "Period", "Personal", "Reads", "Record", "Run",
-    "Settings", "Source", "Target", "Unfinished", "Unreachable", "Use", "evidence", "explain", "journaling", "note",
+    "PERSONAL", "Cancelled", "EvidenceType", "Gap", "GapKind", "Journal", "Period", "Personal", "Reads", "Record",
+    "Run", "Settings", "Source", "Target", "Unfinished", "Unreachable", "Use", "evidence", "explain", "journaling",
+    "note", "personal",
 ]  # fmt: skip

@@ -332,12 +332,12 @@ def _exit(
     unmapped_error: Exception | None = None,
     accept_gaps: bool,
 ) -> Exit:
-    from agent.errors import Forbidden, TokenUnusable, Unauthorized
+    from agent.errors import TokenRefused
 
     if delivery is not Exit.WELL:
         return delivery
     if unmapped_error is not None and any(report.unmapped for report in reports):
-        refused = isinstance(unmapped_error, TokenUnusable | Unauthorized | Forbidden)
+        refused = isinstance(unmapped_error, TokenRefused)
         return Exit.REFUSED if refused else Exit.UNDELIVERED
     if any(report.failed for report in reports):
         return Exit.FAILURE

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializationInfo, field_serializer
 
-from collectors.aws.people import PERSONAL, UserArn, UserName, named
+from collectors.aws.people import UserArn, UserName, named
 from collectors.aws.policies import is_every_action, listed, statements
 from collectors.aws.targets import Account, Answer
-from collectors.contract import Record
+from collectors.contract import PERSONAL, Record
 from collectors.errors import Invalid
 
 DETAILS = "iam:GetAccountAuthorizationDetails"

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import Field, SerializationInfo, field_serializer
 
-from collectors.aws.people import PERSONAL, named
+from collectors.aws.people import named
 from collectors.aws.targets import Answer, Region
-from collectors.contract import Gap, Record, evidence
+from collectors.contract import PERSONAL, Gap, Record, evidence
 
 PAGE = 100
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, JsonValue, PlainSerializer, SerializationInfo, field_serializer
+from pydantic import Field, PlainSerializer, SerializationInfo, field_serializer
 
-from collectors.contract import Gap
+from collectors.contract import PERSONAL, Gap, personal
 
 T = TypeVar("T")
 
@@ -20,8 +20,7 @@ _ARN = re.compile(
 
 def named(name: str, info: SerializationInfo[Any]) -> str:
     """A user's name, or its pseudonym where whoever writes it down brings a function that makes one."""
-    pseudonym: str = info.context(name) if callable(info.context) and name not in NOBODY else name
-    return pseudonym
+    return name if name in NOBODY else personal(name, info)
 
 
 def in_arns(text: str, info: SerializationInfo[Any]) -> str:
@@ -31,7 +30,6 @@ def in_arns(text: str, info: SerializationInfo[Any]) -> str:
     return _ARN.sub(lambda arn: arn["begin"] + named(arn["name"], info), text)
 
 
-PERSONAL: dict[str, JsonValue] = {"x-personal": True}
 _SAID = Field(json_schema_extra=PERSONAL)
 
 UserName = Annotated[str, PlainSerializer(named, return_type=str), _SAID]

@@ -8,9 +8,9 @@ from pydantic import Field, SerializationInfo, field_serializer
 
 from collectors.aws.access import FIRST_REGIONS
 from collectors.aws.moment import Instant
-from collectors.aws.people import PERSONAL, UserArn, UserName, in_arns, named
+from collectors.aws.people import UserArn, UserName, in_arns, named
 from collectors.aws.targets import Account, Answer
-from collectors.contract import Period, Record
+from collectors.contract import PERSONAL, Period, Record
 from collectors.errors import Invalid
 
 LOOKUP = "cloudtrail:LookupEvents"
